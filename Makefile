@@ -1,0 +1,39 @@
+# Each target makes the environment it needs; a second call finds it there.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OUT ?= quickstart
+
+.PHONY: install install-dev quickstart test test-long lint clean
+
+install: $(VENV)/.installed
+install-dev: $(VENV)/.installed-dev
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(VENV)/bin/python requirements.lock pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.lock
+	@touch $@
+
+quickstart: install
+	$(BIN)/pointdistill quickstart --out $(OUT) $(ARGS)
+
+test: install-dev
+	$(BIN)/python -m pytest -m "not long"
+
+test-long: install-dev
+	$(BIN)/python -m pytest -m long
+
+lint: install-dev
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/pyright
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

@@ -1,0 +1,192 @@
+"""The command line. Heavy imports wait until a verb runs, so that help is instant."""
+
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from pointdistill.errors import PointdistillError
+
+Positional = tyro.conf.Positional
+
+
+def quickstart(out: Path = Path("quickstart"), fast: bool = False, thorough: bool = False, workers: int | None = None):
+    """Build the embedded data, prepare, distil, fine-tune on four tasks, compare with scratch, write report.html.
+
+    Interrupted, the same command goes on where it was.
+
+    Args:
+        out: folder for everything that is written.
+        fast: a smoke run of two minutes whose figures mean nothing.
+        thorough: five seeds with pre-training among them, significance tests, all controls (about 90 minutes).
+        workers: processes; default the usable cores.
+    """
+    from pointdistill.quickstart import run_quickstart
+
+    if fast and thorough:
+        raise PointdistillError("--fast and --thorough exclude each other. Choose one")
+    run_quickstart(out, "fast" if fast else "thorough" if thorough else "full", workers)
+
+
+def world(
+    layout: Annotated[Literal["scannet", "modelnet40", "shapenetpart", "captions"], Positional],
+    out: Annotated[Path, Positional],
+    count: int = 8,
+    frames: int = 60,
+    rate: float = 1.0,
+    frames_only: bool = False,
+    workers: int | None = None,
+):
+    """Write a piece of the embedded world in a data set's own file format.
+
+    Args:
+        layout: whose format.
+        out: folder to write into.
+        count: rooms (scannet, captions) or objects a class (modelnet40, shapenetpart) for training; a quarter as many
+            for validation and test.
+        frames: frames a room.
+        rate: frames a second of the walk through a room.
+        frames_only: leave out the fused mesh and its labels (scannet).
+        workers: processes; default the usable cores.
+    """
+    from pointdistill.world.write import write_world
+
+    write_world(layout, out, count, frames, rate, frames_only, workers)
+
+
+def prepare(
+    data: Annotated[Path, Positional],
+    out: Annotated[Path, Positional],
+    split: str = "train",
+    every: int = 25,
+    points: int = 16384,
+    keep_images: int | None = None,
+    teacher: Path | None = None,
+    workers: int | None = None,
+):
+    """Walk ScanNetV2 scans, run the frozen teacher once a frame, write a store of clouds and targets.
+
+    Args:
+        data: folder of the data set (with scans/ and the split lists).
+        out: folder of the store.
+        split: which split list to take scans from.
+        every: take every n-th frame.
+        points: points kept a frame.
+        keep_images: also keep jpegs of this short side, for methods that train on images.
+        teacher: folder of a teacher that `teacher train` wrote; default the embedded one.
+        workers: processes; default the usable cores.
+    """
+    from functools import partial
+
+    from pointdistill.console import console
+    from pointdistill.prepare import prepare_frames
+    from pointdistill.teachers.small import load_small_teacher
+
+    factory = partial(load_small_teacher, teacher)
+    store = prepare_frames(
+        data, out, factory, split=split, every=every, points=points, keep_images=keep_images, workers=workers
+    )
+    console.print(f"{out}: {len(store)} frames", markup=False)
+
+
+def pretrain(
+    recipe: Annotated[Literal["paper", "quickstart"], Positional],
+    data: Path,
+    heldout: Path,
+    out: Path,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    compile: bool = False,
+):
+    """Distil the teacher's targets in a store into a backbone; goes on from the last checkpoint in OUT.
+
+    Args:
+        recipe: a named recipe; `paper` is Table 8.
+        data: store written by `prepare`.
+        heldout: store of other scans, for the held-out R^2.
+        out: folder of log, checkpoints and backbone.safetensors.
+        epochs: instead of the recipe's.
+        batch_size: instead of the recipe's.
+        seed: of initialisation, order, subsets, augmentation.
+        device: where to train, for instance cuda.
+        compile: run through torch.compile.
+    """
+    from pointdistill.recipes.run import run_named_recipe
+
+    run_named_recipe(recipe, data, heldout, out, epochs, batch_size, seed, device, compile)
+
+
+def teacher(
+    action: Annotated[Literal["train"], Positional],
+    images: Annotated[Path | None, Positional] = None,
+    out: Path = Path("teacher"),
+    seed: int = 0,
+    workers: int | None = None,
+):
+    """Train the small teacher: image encoder by captions, caption language model, prefix mapper.
+
+    Args:
+        action: train.
+        images: folder of images with captions.jsonl; default the embedded world's, written first.
+        out: folder of weights, quality.json and checkpoints.
+        seed: of everything random.
+        workers: processes that render the embedded world's images.
+    """
+    from pointdistill.teachers.train import train_teacher_command
+
+    train_teacher_command(images, out, seed, workers)
+
+
+def report(run: Annotated[Path, Positional]):
+    """Write report.html anew from a run's results.json.
+
+    Args:
+        run: folder of a quickstart.
+    """
+    from pointdistill.console import console
+    from pointdistill.report.page import write_page
+
+    console.print(f"{write_page(run)}", markup=False)
+
+
+VERBS = {
+    "quickstart": quickstart,
+    "world": world,
+    "prepare": prepare,
+    "pretrain": pretrain,
+    "teacher": teacher,
+    "report": report,
+}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point. Errors a user can mend: one line, exit code 2; `--debug` shows where they come from."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    given = [argument for argument in given if argument != "--debug"]
+    if given == ["--version"]:
+        from pointdistill import __version__
+
+        print(f"pointdistill {__version__}")
+        return
+    try:
+        tyro.extras.subcommand_cli_from_dict(
+            VERBS,
+            args=given,
+            prog="pointdistill",
+            config=(tyro.conf.FlagCreatePairsOff,),
+            description="Pre-train point-cloud backbones by distilling frozen 2D image models into them. "
+            "--debug after any verb shows tracebacks; --version prints the version.",
+        )
+    except PointdistillError as error:
+        if debug:
+            traceback.print_exc()
+        print(f"pointdistill: error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("pointdistill: interrupted; the same command goes on where it was", file=sys.stderr)
+        raise SystemExit(130) from None

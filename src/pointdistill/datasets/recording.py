@@ -1,0 +1,67 @@
+"""What preparation needs to know of recorded RGB-D frames, whoever's format they come in."""
+
+from collections.abc import Callable, Iterator
+from typing import Protocol, Self
+
+import numpy as np
+from jaxtyping import Float32, UInt16
+
+from pointdistill.errors import DataError
+
+
+class BrokenFrame(DataError):
+    """One frame cannot be read; the frames after it can."""
+
+    def __init__(self, path, problem: str, remedy: str, place: str | None = None, frame: int = -1):
+        super().__init__(path, problem, remedy, place)
+        self.frame = frame
+
+
+class TruncatedRecording(BrokenFrame):
+    """The recording ends before this frame does: it and all frames after it are lost."""
+
+
+class Frame(Protocol):
+    """One moment: an encoded colour image and a depth image, taken together."""
+
+    @property
+    def index(self) -> int: ...
+    @property
+    def pose(self) -> Float32[np.ndarray, "4 4"]:
+        """Depth camera to world, metres, z up; may be non-finite where tracking was lost."""
+        ...
+
+    @property
+    def colour_jpeg(self) -> bytes: ...
+    @property
+    def depth(self) -> UInt16[np.ndarray, "height width"]:
+        """Distance along the camera's z axis in units of 1/depth_shift metres; 0 where there is none."""
+        ...
+
+
+class FrameReader(Protocol):
+    """An open recording. Image sizes are (width, height); intrinsics are 4x4 with pixel centres at integers."""
+
+    colour_intrinsics: Float32[np.ndarray, "4 4"]
+    depth_intrinsics: Float32[np.ndarray, "4 4"]
+    colour_extrinsics: Float32[np.ndarray, "4 4"]
+    depth_extrinsics: Float32[np.ndarray, "4 4"]
+    colour_size: tuple[int, int]
+    depth_size: tuple[int, int]
+    depth_shift: float
+    frame_count: int
+
+    def every(self, step: int, on_problem: Callable[[BrokenFrame], None] | None = None) -> Iterator[Frame]:
+        """Frames 0, step, 2 step, ...; `on_problem` is told of frames that cannot be read, which else raise."""
+        ...
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exception: object) -> None: ...
+
+
+class Recording(Protocol):
+    """A recording that can be opened, here or in another process (so it must pickle: a name and a path will)."""
+
+    @property
+    def name(self) -> str: ...
+    def open(self) -> FrameReader: ...

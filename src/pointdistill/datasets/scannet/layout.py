@@ -1,0 +1,83 @@
+"""Where the files of a ScanNetV2 folder lie: split lists, the label table, scans."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pointdistill.datasets.scannet.sens import SensReader
+from pointdistill.errors import DataError
+
+LABEL_TABLE = "scannetv2-labels.combined.tsv"
+_LIST_FOLDERS = (".", "Tasks/Benchmark", "meta_data")
+_SCAN_FOLDERS = ("scans", "scans_test", ".")
+_GET = "Ask for the data set at http://www.scan-net.org, or write an embedded one with `pointdistill world`."
+
+
+@dataclass(frozen=True)
+class ScanNetRecording:
+    """One scan's .sens file."""
+
+    name: str
+    path: Path
+
+    def open(self) -> SensReader:
+        return SensReader(self.path)
+
+
+def find_file(root: str | Path, name: str) -> Path:
+    """A file that belongs to the whole data set: in root, root/Tasks/Benchmark or root/meta_data.
+
+    Raises:
+        DataError: no such data set, or no such file in it.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise DataError(root, "no such ScanNet folder", _GET)
+    for folder in _LIST_FOLDERS:
+        path = root / folder / name
+        if path.is_file():
+            return path
+    remedy = f"Put it there; it comes with the data set and with its repository (Tasks/Benchmark). {_GET}"
+    raise DataError(root, f"holds no {name}", remedy)
+
+
+def read_split(root: str | Path, split: str) -> list[str]:
+    """Names of the scans of a split ("train", "val", "test"), in the list's order.
+
+    Raises:
+        DataError: no such data set or list, or an empty list.
+    """
+    path = find_file(root, f"scannetv2_{split}.txt")
+    names = path.read_text(encoding="utf-8").split()
+    if not names:
+        raise DataError(path, "the split list is empty", "Restore the official list.")
+    return names
+
+
+def scan_folder(root: str | Path, scan: str) -> Path:
+    """The folder of one scan: under root/scans, root/scans_test or root itself.
+
+    Raises:
+        DataError: there is none.
+    """
+    for folder in _SCAN_FOLDERS:
+        path = Path(root) / folder / scan
+        if path.is_dir():
+            return path
+    problem = f"holds no scan {scan}, which its split list names"
+    raise DataError(Path(root) / "scans", problem, f"Download it, or take it out of the list. {_GET}")
+
+
+def recordings(root: str | Path, split: str) -> list[ScanNetRecording]:
+    """The .sens recordings of a split, sorted by name.
+
+    Raises:
+        DataError: a scan of the list, or its .sens file, is missing.
+    """
+    found = []
+    for scan in sorted(read_split(root, split)):
+        path = scan_folder(root, scan) / f"{scan}.sens"
+        if not path.is_file():
+            remedy = "Download it (ScanNet's downloader: --type .sens), or take the scan out of the split list."
+            raise DataError(path, "no such recording", remedy)
+        found.append(ScanNetRecording(scan, path))
+    return found

@@ -1,0 +1,53 @@
+"""AdamW with the usual exemptions from weight decay, and the warm-up + cosine schedule (Table 8)."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+TOKEN_NAMES = ("prototypes", "mask_token", "cls_token", "cls_position")
+"""Learnable tokens: not decayed, like biases, norms and everything one-dimensional."""
+
+
+def parameter_groups(
+    module: nn.Module, lr: float, weight_decay: float, lr_scale: Callable[[str], float] = lambda name: 1.0
+) -> list[dict]:
+    """Trainable parameters in groups of equal learning rate and decay; frozen ones are left out.
+
+    Args:
+        module: the network.
+        lr: base learning rate.
+        weight_decay: for matrices; biases, norms, 1-D and token parameters get none.
+        lr_scale: factor on the learning rate of the parameter of this name.
+    """
+    groups: dict[tuple[float, float], dict] = {}
+    for name, parameter in module.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        exempt = parameter.ndim <= 1 or name.rsplit(".", 1)[-1] in TOKEN_NAMES
+        rate, decay = lr * lr_scale(name), 0.0 if exempt else weight_decay
+        group = groups.setdefault((rate, decay), {"params": [], "lr": rate, "base_lr": rate, "weight_decay": decay})
+        group["params"].append(parameter)
+    return list(groups.values())
+
+
+def adamw(
+    module: nn.Module, lr: float, weight_decay: float, lr_scale: Callable[[str], float] = lambda name: 1.0
+) -> torch.optim.AdamW:
+    """AdamW over the trainable parameters; see `parameter_groups`."""
+    return torch.optim.AdamW(parameter_groups(module, lr, weight_decay, lr_scale), fused=True)
+
+
+def cosine_with_warmup(step: int, total: int, warmup: int, floor: float = 0.0) -> float:
+    """Factor on the base learning rate at a step: linear from 0 over `warmup` steps, then a cosine to `floor`."""
+    if step < warmup:
+        return (step + 1) / warmup
+    progress = (step - warmup) / max(1, total - warmup)
+    return floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
+    """Set each group's learning rate to its base times the factor."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["base_lr"] * factor

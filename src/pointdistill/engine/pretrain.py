@@ -1,0 +1,166 @@
+"""The pre-training loop."""
+
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from pointdistill.engine.checkpoint import (
+    load_tensors,
+    restore_training_state,
+    save_tensors,
+    training_state,
+)
+from pointdistill.engine.log import RunLog, read_log
+from pointdistill.engine.optim import adamw, cosine_with_warmup, set_learning_rate
+from pointdistill.errors import RecipeError, TrainingDiverged
+from pointdistill.loader import FrameLoader
+from pointdistill.methods.base import Draw, Method
+
+Report = Callable[[int, int, str], None]
+"""Called with (steps done, steps in all, a note such as the loss) as training goes on."""
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """Optimisation; the defaults are the paper's Table 8 where it says anything.
+
+    Attributes:
+        epochs: passes over the store.
+        batch_size: global batch (the paper is silent; 128 is Point-MAE's).
+        lr: base learning rate.
+        weight_decay: AdamW's.
+        warmup_epochs: linear warm-up.
+        clip: largest gradient norm; None leaves gradients alone.
+        precision: "float32", or "bfloat16" for mixed precision (GPUs).
+        compile: run the method through torch.compile.
+        checkpoint_every: steps between checkpoints.
+        validate_every: steps between held-out validations.
+        seed: of initialisation, order, subsets, augmentation, stochastic depth.
+    """
+
+    epochs: int = 250
+    batch_size: int = 128
+    lr: float = 1e-3
+    weight_decay: float = 0.05
+    warmup_epochs: float = 10
+    clip: float | None = None
+    precision: str = "float32"
+    compile: bool = False
+    checkpoint_every: int = 500
+    validate_every: int = 500
+    seed: int = 0
+
+
+def pretrain(
+    method: Method,
+    train: FrameLoader,
+    heldout: FrameLoader,
+    config: PretrainConfig,
+    out: Path,
+    identity: str,
+    device: str = "cpu",
+    report: Report = lambda done, total, note: None,
+) -> list[dict]:
+    """Train a method, going on from the last checkpoint in `out` if there is one.
+
+    Args:
+        method: the module; its backbone is what matters afterwards.
+        train: training batches.
+        heldout: validation batches (no augmentation).
+        config: optimisation settings.
+        out: folder of `state.safetensors` (the last checkpoint) and `log.jsonl`.
+        identity: hash of recipe and data; a checkpoint of another identity is refused.
+        device: where to train.
+        report: progress callback.
+
+    Returns:
+        The rows of the log.
+
+    Raises:
+        RecipeError: the folder holds a run of another recipe or other data.
+        TrainingDiverged: NaN or infinite loss or gradient; the last good checkpoint stays.
+    """
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    module: torch.nn.Module = method.to(device)  # type: ignore[attr-defined]
+    optimizer = adamw(module, config.lr, config.weight_decay)
+    per_epoch = len(train)
+    total, warmup = config.epochs * per_epoch, round(config.warmup_epochs * per_epoch)
+    step = _resume(module, optimizer, out, identity)
+    log = RunLog(out / "log.jsonl", step)
+    run = torch.compile(module) if config.compile else module
+    autocast = torch.autocast(device, torch.bfloat16) if config.precision == "bfloat16" else nullcontext()
+    began, begun_at, validation = time.perf_counter(), step, {}
+
+    while step < total:
+        epoch = step // per_epoch
+        for batch in train.epoch(epoch, start_step=step % per_epoch):
+            module.train()
+            set_learning_rate(optimizer, cosine_with_warmup(step, total, warmup))
+            with autocast:
+                losses = run(batch.to(device), Draw(config.seed, epoch, batch.index.numpy()))
+            optimizer.zero_grad(set_to_none=True)
+            losses.total.backward()
+            norm = torch.nn.utils.clip_grad_norm_(module.parameters(), config.clip or float("inf"))
+            _require_finite(losses.total, norm, step, out)
+            optimizer.step()
+            step += 1
+            last = step == total
+            if last or step % config.validate_every == 0:
+                validation = _validate(method, module, heldout, device)
+                rate = (step - begun_at) / (time.perf_counter() - began)
+                parts = {name: value.item() for name, value in losses.parts.items()}
+                warning = _collapse(validation, step, warmup)
+                log.write(step, loss=losses.total.item(), **parts, **validation, **warning, steps_per_second=round(rate, 2))
+            if last or step % config.checkpoint_every == 0:
+                save_tensors(
+                    out / "state.safetensors",
+                    training_state(module, optimizer),
+                    {"step": str(step), "identity": identity},
+                )
+            if step % 10 == 0 or last:
+                report(step, total, _note(losses.total.item(), validation))
+    return read_log(out / "log.jsonl")
+
+
+def _resume(module: torch.nn.Module, optimizer: torch.optim.Optimizer, out: Path, identity: str) -> int:
+    path = out / "state.safetensors"
+    if not path.exists():
+        return 0
+    tensors, metadata = load_tensors(path)
+    if metadata.get("identity") != identity:
+        raise RecipeError(
+            f"{out}: holds a pre-training of another recipe, other data or another teacher. "
+            "Choose another output folder, or delete this one"
+        )
+    restore_training_state(module, optimizer, tensors)
+    return int(metadata["step"])
+
+
+def _require_finite(loss: torch.Tensor, norm: torch.Tensor, step: int, out: Path) -> None:
+    if not (torch.isfinite(loss) & torch.isfinite(norm)):
+        kept = "the last good checkpoint is kept" if (out / "state.safetensors").exists() else "no checkpoint yet"
+        raise TrainingDiverged(
+            f"{out}: step {step + 1}: loss {loss.item():g}, gradient norm {norm.item():g}; {kept}. "
+            "Lower the learning rate, or look for non-finite values in the data"
+        )
+
+
+def _validate(method: Method, module: torch.nn.Module, heldout: FrameLoader, device: str) -> dict[str, float]:
+    module.eval()
+    return method.validate(batch.to(device) for batch in heldout.epoch(0))
+
+
+def _collapse(validation: dict[str, float], step: int, warmup: int) -> dict[str, str]:
+    if step > 2 * warmup and validation.get("spread", 1.0) < 0.01:
+        return {"warning": "the prediction has collapsed to the mean of the targets"}
+    return {}
+
+
+def _note(loss: float, validation: dict[str, float]) -> str:
+    figures = "".join(f", held-out {name} {value:.3f}" for name, value in validation.items() if name != "spread")
+    return f"loss {loss:.4f}{figures}"

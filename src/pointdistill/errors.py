@@ -1,0 +1,39 @@
+"""Errors that a user can act on: the command line prints them as one line and leaves with exit code 2."""
+
+from pathlib import Path
+
+
+class PointdistillError(Exception):
+    """Something the user can mend. `str(error)` is one line: what, where, what to do."""
+
+
+class DataError(PointdistillError):
+    """A file or folder that is not what it should be.
+
+    Args:
+        path: the file or folder.
+        problem: what is wrong with it.
+        remedy: what the user can do about it.
+        place: where in the file (a line, a byte offset, a frame, a field), if known.
+    """
+
+    def __init__(self, path: str | Path, problem: str, remedy: str, place: str | None = None):
+        self.path, self.problem, self.remedy, self.place = Path(path), problem, remedy, place
+        where = f"{path}, {place}" if place else f"{path}"
+        super().__init__(" ".join(f"{where}: {problem}. {remedy}".split()))
+
+    def __reduce__(self):
+        """Errors travel from worker processes to the one that talks to the user."""
+        return type(self), (self.path, self.problem, self.remedy, self.place)
+
+
+class RecipeError(PointdistillError):
+    """Settings that do not fit together, or that do not fit what lies in the output folder."""
+
+
+class CheckpointError(DataError):
+    """A checkpoint that is damaged or belongs to another architecture."""
+
+
+class TrainingDiverged(PointdistillError):
+    """A loss or gradient became NaN or infinite; the last good checkpoint was kept."""

@@ -1,0 +1,100 @@
+"""Distillation of semantic prefixes through concept alignment: the paper's method (sections 3.2-3.4, eqs. 5-12)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from pointdistill.batch import FrameBatch
+from pointdistill.losses import Losses
+from pointdistill.methods.base import Draw
+from pointdistill.models.blocks import initialise
+from pointdistill.models.concepts import ConceptConfig, ConceptExtractor
+from pointdistill.models.point_transformer import PointTransformer
+from pointdistill.models.projector import ProjectorConfig, create_projector
+from pointdistill.seeding import sample_uniform
+
+
+@dataclass(frozen=True)
+class DistillConfig:
+    """Settings of the method; the defaults are the paper's.
+
+    Attributes:
+        concepts: concept extraction.
+        projector: the MLP from concepts to prefix.
+        standardise: "none" is eq. 12 as written; "scalar" subtracts the targets' mean and divides by one number (the
+            root mean variance), so that the first steps do not go into learning a constant. The statistics are kept
+            in the checkpoint and predictions are always in the teacher's own units.
+    """
+
+    concepts: ConceptConfig = field(default_factory=ConceptConfig)
+    projector: ProjectorConfig = field(default_factory=ProjectorConfig)
+    standardise: Literal["none", "scalar"] = "none"
+
+
+class Distill(nn.Module):
+    """Point cloud -> concept tokens -> predicted semantic prefix, pulled to the frozen teacher's by MSE.
+
+    Args:
+        config: settings.
+        backbone: the student.
+        target_mean: mean of the training targets, (prefix, prefix width).
+        target_std: their standard deviation, same shape.
+    """
+
+    def __init__(
+        self,
+        config: DistillConfig,
+        backbone: PointTransformer,
+        target_mean: Float[Tensor, "prefix prefix_width"],
+        target_std: Float[Tensor, "prefix prefix_width"],
+    ):
+        super().__init__()
+        self.config = config
+        self.backbone = backbone
+        depth = backbone.config.depth
+        self.concepts = ConceptExtractor(config.concepts, backbone.width, depth)
+        prefix = (target_mean.shape[0], target_mean.shape[1])
+        self.projector = create_projector(config.projector, (config.concepts.count, backbone.width), prefix)
+        self.projector.apply(initialise)
+        self.blocks_run = self.concepts.blocks_needed(depth)
+        scalar = config.standardise == "scalar"
+        self.register_buffer("target_mean", target_mean if scalar else torch.zeros_like(target_mean))
+        self.register_buffer("target_scale", target_std.square().mean().sqrt() if scalar else torch.ones(()))
+        # Nothing downstream of the concepts reaches these: training must not touch or decay them.
+        for module in (backbone.norm, *backbone.blocks[self.blocks_run :]):
+            module.requires_grad_(False)
+
+    def standardised(
+        self, points: Float[Tensor, "batch points 3"], noise: Float[Tensor, "batch branches"] | None = None
+    ) -> Float[Tensor, "batch prefix prefix_width"]:
+        """The predicted prefix in the units of the loss."""
+        tokens, positions, _ = self.backbone.tokenise(points)
+        trace = self.backbone.trace(tokens, positions, noise, depth=self.blocks_run)
+        return self.projector(self.concepts(trace))
+
+    def predict(self, points: Float[Tensor, "batch points 3"]) -> Float[Tensor, "batch prefix prefix_width"]:
+        """The predicted semantic prefix C' in the teacher's units."""
+        return self.standardised(points) * self.target_scale + self.target_mean
+
+    def forward(self, batch: FrameBatch, draw: Draw) -> Losses:
+        """Eq. 12 on a batch."""
+        noise = torch.from_numpy(sample_uniform(draw.seed, "drop path", draw.epoch, draw.index, 2 * self.blocks_run))
+        target = (batch.targets - self.target_mean) / self.target_scale
+        loss = F.mse_loss(self.standardised(batch.points, noise.to(batch.points.device)), target)
+        return Losses(loss, {"distill": loss})
+
+    @torch.no_grad()
+    def validate(self, batches: Iterable[FrameBatch]) -> dict[str, float]:
+        """Held-out figures: `r2` of the prefix (1 - squared error / variance over all dimensions), and `spread`, the
+        variance of the predictions over the variance of the targets (near 0: collapsed to the mean)."""
+        pairs = [(self.predict(batch.points), batch.targets) for batch in batches]
+        predicted, target = (torch.cat(values).double() for values in zip(*pairs, strict=True))
+        variance = (target - target.mean(0)).square().sum()
+        r2 = 1 - (predicted - target).square().sum() / variance
+        spread = (predicted - predicted.mean(0)).square().sum() / variance
+        return {"r2": r2.item(), "spread": spread.item()}

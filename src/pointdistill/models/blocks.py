@@ -1,0 +1,104 @@
+"""Pre-norm attention blocks: self-attention for the point tokens, cross-attention for the concepts (eqs. 5-7, 13)."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+def initialise(module: nn.Module) -> None:
+    """Truncated normal 0.02 for linear layers, zero biases (Point-MAE). For `module.apply`."""
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def drop_path(
+    x: Float[Tensor, "batch tokens width"], rate: float, noise: Float[Tensor, "batch"] | None
+) -> Float[Tensor, "batch tokens width"]:
+    """Stochastic depth: with probability `rate` a sample's residual branch is left out, else scaled by 1/(1 - rate).
+
+    Args:
+        x: the branch's output.
+        rate: probability of leaving it out; 0 returns x.
+        noise: one uniform number in [0, 1) a sample; None draws from torch's default generator.
+    """
+    if rate == 0.0:
+        return x
+    if noise is None:
+        noise = torch.rand(x.shape[0], device=x.device)
+    return x * ((noise >= rate).to(x.dtype) / (1.0 - rate))[:, None, None]
+
+
+class FeedForward(nn.Module):
+    """Linear, GELU, Linear with a hidden width of `ratio` times the width."""
+
+    def __init__(self, width: int, ratio: int = 4):
+        super().__init__()
+        self.expand = nn.Linear(width, ratio * width)
+        self.contract = nn.Linear(ratio * width, width)
+
+    def forward(self, x: Float[Tensor, "batch tokens width"]) -> Float[Tensor, "batch tokens width"]:
+        """Each token by itself."""
+        return self.contract(F.gelu(self.expand(x)))
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention (eq. 13), one fused projection without bias (Point-MAE)."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, x: Float[Tensor, "batch tokens width"]) -> Float[Tensor, "batch tokens width"]:
+        """All tokens to all tokens."""
+        batch, tokens, width = x.shape
+        q, k, v = self.qkv(x).view(batch, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
+        x = F.scaled_dot_product_attention(q, k, v)
+        return self.out(x.transpose(1, 2).reshape(batch, tokens, width))
+
+
+class CrossAttention(nn.Module):
+    """Multi-head attention of queries to another sequence."""
+
+    def __init__(self, width: int, heads: int, context_width: int | None = None):
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(width, width, bias=False)
+        self.key_value = nn.Linear(context_width or width, 2 * width, bias=False)
+        self.out = nn.Linear(width, width)
+
+    def forward(
+        self, queries: Float[Tensor, "batch queries width"], context: Float[Tensor, "batch tokens context_width"]
+    ) -> Float[Tensor, "batch queries width"]:
+        """Queries read the context."""
+        batch, count, width = queries.shape
+        q = self.query(queries).view(batch, count, self.heads, -1).transpose(1, 2)
+        key_value = self.key_value(context).view(batch, context.shape[1], 2, self.heads, -1)
+        k, v = key_value.permute(2, 0, 3, 1, 4).unbind(0)
+        x = F.scaled_dot_product_attention(q, k, v)
+        return self.out(x.transpose(1, 2).reshape(batch, count, width))
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block: x + attention(norm(x)), then x + ffn(norm(x)), with stochastic depth."""
+
+    def __init__(self, width: int, heads: int, drop_path_rate: float = 0.0):
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width)
+        self.attention = SelfAttention(width, heads)
+        self.norm2 = nn.LayerNorm(width)
+        self.ffn = FeedForward(width)
+        self.drop_path_rate = drop_path_rate
+
+    def forward(
+        self, x: Float[Tensor, "batch tokens width"], noise: Float[Tensor, "batch 2"] | None = None
+    ) -> Float[Tensor, "batch tokens width"]:
+        """`noise` decides the stochastic depth of the two branches; see `drop_path`."""
+        rate = self.drop_path_rate if self.training else 0.0
+        first, second = (None, None) if noise is None else noise.unbind(1)
+        x = x + drop_path(self.attention(self.norm1(x)), rate, first)
+        return x + drop_path(self.ffn(self.norm2(x)), rate, second)

@@ -1,0 +1,74 @@
+"""Backbones on disk: `backbone.safetensors` with the configuration in its metadata, `backbone.json` beside it."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from pointdistill.engine.checkpoint import load_tensors, save_tensors, write_json
+from pointdistill.errors import CheckpointError
+from pointdistill.models.point_transformer import BackboneConfig, PointTransformer
+
+FILE_NAME = "backbone.safetensors"
+
+
+def save_backbone(backbone: PointTransformer, folder: Path, card: dict) -> Path:
+    """Write the weights and, beside them, where they come from.
+
+    Args:
+        backbone: the network.
+        folder: where `backbone.safetensors` and `backbone.json` go.
+        card: provenance: recipe, data, teacher, steps, losses.
+    """
+    path = Path(folder) / FILE_NAME
+    config = asdict(backbone.config)
+    save_tensors(path, backbone.state_dict(), {"format": "pointdistill backbone", "config": json.dumps(config)})
+    write_json(path.with_suffix(".json"), {"config": config, **card})
+    return path
+
+
+def _locate(path: Path) -> Path:
+    path = path / FILE_NAME if path.is_dir() else path
+    if not path.is_file():
+        raise CheckpointError(path, "no such checkpoint", "Give a backbone.safetensors or the folder of a pre-training")
+    return path
+
+
+def read_backbone_config(path: Path) -> BackboneConfig:
+    """The configuration a backbone file was written with."""
+    path = _locate(Path(path))
+    _, metadata = load_tensors(path)
+    try:
+        return BackboneConfig(**json.loads(metadata["config"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            path, "its header holds no backbone configuration", "Give a backbone.safetensors written by pointdistill"
+        ) from error
+
+
+def load_backbone(path: Path) -> PointTransformer:
+    """The backbone that a file holds, with the configuration it was written with."""
+    backbone = PointTransformer(read_backbone_config(path))
+    load_backbone_weights(backbone, path)
+    return backbone
+
+
+def load_backbone_weights(backbone: PointTransformer, path: Path) -> None:
+    """Fill a backbone with a file's weights.
+
+    Raises:
+        CheckpointError: the file is damaged, or its tensors do not fit this architecture.
+    """
+    path = _locate(Path(path))
+    tensors, _ = load_tensors(path)
+    expected = {name: tuple(value.shape) for name, value in backbone.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in tensors.items()}
+    if expected != found:
+        differing = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+        first = differing[0]
+        raise CheckpointError(
+            path,
+            f"another architecture: {len(differing)} tensors differ, first {first} "
+            f"(expected {expected.get(first)}, found {found.get(first)})",
+            "Create the backbone with the sizes in the backbone.json beside the file",
+        )
+    backbone.load_state_dict(tensors)

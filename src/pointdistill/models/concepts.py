@@ -1,0 +1,88 @@
+"""Concept extraction (paper section 3.2, eqs. 5-8): learnable prototypes read the backbone layer by layer."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from pointdistill.models.blocks import CrossAttention, FeedForward, initialise
+from pointdistill.models.point_transformer import Trace
+
+
+@dataclass(frozen=True)
+class ConceptConfig:
+    """Concept extraction; the defaults follow the paper.
+
+    Attributes:
+        count: number of concept tokens k_con (Table 8).
+        heads: attention heads.
+        tie_layers: one cross-attention block for all layers (Appendix A.1); False gives each layer its own.
+        attend: what the concepts read at layer i: "block_input" is eq. 6 to the letter (then the last
+            self-attention block gets no gradient and is not run), "block_output" lets all blocks learn.
+        prototype_std: spread of the prototypes at the start (1 in the concept tokenizer the paper cites).
+        norm_output: LayerNorm over the concepts before the projector.
+        unit_start: scale the cross-attention's layers at the start so that what a concept reads is as large as what
+            it is; False is the truncated normal 0.02 of the backbone (docs/paper.md compares them).
+    """
+
+    count: int = 32
+    heads: int = 6
+    tie_layers: bool = True
+    attend: Literal["block_input", "block_output"] = "block_input"
+    prototype_std: float = 1.0
+    norm_output: bool = False
+    unit_start: bool = False
+
+
+class ConceptBlock(nn.Module):
+    """C_out = CrossAttention(C_in, F, F) with residual, followed by an FFN (eq. 6), pre-norm."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.norm_concepts = nn.LayerNorm(width)
+        self.norm_features = nn.LayerNorm(width)
+        self.attention = CrossAttention(width, heads)
+        self.norm_ffn = nn.LayerNorm(width)
+        self.ffn = FeedForward(width)
+
+    def forward(
+        self, concepts: Float[Tensor, "batch concepts width"], features: Float[Tensor, "batch tokens width"]
+    ) -> Float[Tensor, "batch concepts width"]:
+        """Concepts are the queries; there is no attention among concepts."""
+        concepts = concepts + self.attention(self.norm_concepts(concepts), self.norm_features(features))
+        return concepts + self.ffn(self.norm_ffn(concepts))
+
+
+class ConceptExtractor(nn.Module):
+    """Eq. 8: concept tokens from what every layer of the backbone reads (or writes).
+
+    Args:
+        config: settings.
+        width: the backbone's width d; d_con = d.
+        depth: number of the backbone's blocks.
+    """
+
+    def __init__(self, config: ConceptConfig, width: int, depth: int):
+        super().__init__()
+        self.config = config
+        self.prototypes = nn.Parameter(torch.randn(config.count, width) * config.prototype_std)
+        self.blocks = nn.ModuleList(ConceptBlock(width, config.heads) for _ in range(1 if config.tie_layers else depth))
+        self.norm = nn.LayerNorm(width) if config.norm_output else nn.Identity()
+        self.blocks.apply(initialise)
+        if config.unit_start:
+            for linear in (module for module in self.blocks.modules() if isinstance(module, nn.Linear)):
+                nn.init.xavier_uniform_(linear.weight)
+
+    def blocks_needed(self, depth: int) -> int:
+        """How many self-attention blocks have to run for the concepts to read all they read."""
+        return depth - 1 if self.config.attend == "block_input" else depth
+
+    def forward(self, trace: Trace) -> Float[Tensor, "batch concepts width"]:
+        """Read the features of each layer in turn."""
+        features = trace.inputs if self.config.attend == "block_input" else trace.outputs
+        concepts = self.prototypes.expand(features[0].shape[0], -1, -1)
+        for layer, tokens in enumerate(features):
+            concepts = self.blocks[0 if self.config.tie_layers else layer](concepts, tokens)
+        return self.norm(concepts)

@@ -1,0 +1,260 @@
+"""3DETR's decoder (Misra et al., ICCV 2021; paper section 4.2.1, Appendix A.2) on the tokens of a point backbone.
+
+Non-parametric queries: farthest points among the token centres, their places given by Fourier features of the
+coordinates normalised to the scene's extent. Axis-aligned boxes, in metres, in the scene's own frame.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from pointdistill.geometry import farthest_point_sample, gather
+from pointdistill.models.heads import PointwiseMLP
+from pointdistill.models.point_transformer import PointTransformer
+
+
+@dataclass(frozen=True)
+class Extent:
+    """The scene's axis-aligned bounding box in metres; offsets and sizes are normalised by its edges.
+
+    Attributes:
+        lower: lower corner.
+        edges: edge lengths, positive.
+    """
+
+    lower: Float[Tensor, "batch 3"]
+    edges: Float[Tensor, "batch 3"]
+
+    def normalise(self, points: Float[Tensor, "... batch n 3"]) -> Float[Tensor, "... batch n 3"]:
+        """Metres to [0, 1] in each axis."""
+        return (points - self.lower[:, None]) / self.edges[:, None]
+
+
+def extent_of(points: Float[Tensor, "batch points 3"]) -> Extent:
+    """The bounding box of each cloud; edges at least 1 cm."""
+    lower = points.amin(1)
+    return Extent(lower, (points.amax(1) - lower).clamp_min(0.01))
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """What each decoder layer proposes, last layer last.
+
+    Attributes:
+        logits: of the classes, then of "no object".
+        centres: box centres, metres, scene frame.
+        sizes: full edge lengths, metres, positive.
+        extent: of the scene.
+    """
+
+    logits: Float[Tensor, "layers batch queries classes_and_background"]
+    centres: Float[Tensor, "layers batch queries 3"]
+    sizes: Float[Tensor, "layers batch queries 3"]
+    extent: Extent
+
+
+class FourierPosition(nn.Module):
+    """sin and cos of random projections of the coordinates normalised to the scene (3DETR; Tancik et al. 2020).
+
+    Args:
+        width: output width, even.
+    """
+
+    projection: Tensor
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.register_buffer("projection", torch.randn(3, width // 2))
+
+    def forward(self, points: Float[Tensor, "batch n 3"], extent: Extent) -> Float[Tensor, "batch n width"]:
+        """Embed points given in metres."""
+        angles = 2 * math.pi * extent.normalise(points) @ self.projection
+        return torch.cat([angles.sin(), angles.cos()], dim=-1)
+
+
+class DecoderLayer(nn.Module):
+    """Pre-norm self-attention among the queries, cross-attention to the tokens, feed-forward (3DETR).
+
+    Positions are added to queries and keys, never to values.
+    """
+
+    def __init__(self, width: int, heads: int, ffn: int, dropout: float):
+        super().__init__()
+        self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(width) for _ in range(3))
+        self.self_attention = nn.MultiheadAttention(width, heads, dropout, batch_first=True)
+        self.cross_attention = nn.MultiheadAttention(width, heads, dropout, batch_first=True)
+        self.ffn = nn.Sequential(nn.Linear(width, ffn), nn.ReLU(), nn.Dropout(dropout), nn.Linear(ffn, width))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self,
+        queries: Float[Tensor, "batch queries width"],
+        places: Float[Tensor, "batch queries width"],
+        tokens: Float[Tensor, "batch tokens width"],
+        token_places: Float[Tensor, "batch tokens width"],
+    ) -> Float[Tensor, "batch queries width"]:
+        """One round: queries see each other, then the tokens."""
+        x = self.norm1(queries)
+        queries = queries + self.dropout(self.self_attention(x + places, x + places, x, need_weights=False)[0])
+        x = self.norm2(queries) + places
+        queries = queries + self.dropout(
+            self.cross_attention(x, tokens + token_places, tokens, need_weights=False)[0]
+        )
+        return queries + self.dropout(self.ffn(self.norm3(queries)))
+
+
+class BoxHeads(nn.Module):
+    """Class, centre and size of each query's box; the same heads serve all decoder layers (3DETR).
+
+    Args:
+        width: decoder width.
+        classes: number of object classes; "no object" is the last logit.
+        prior: expected share of queries on an object; sets the class layer's starting biases, so that training
+            does not begin by unlearning a uniform distribution. None: zero biases, as 3DETR.
+        coding: "bounded": offset = sigmoid - 1/2 metre, size = sigmoid x the scene's edges (3DETR).
+            "log": offset linear, in units of the mean size; size = mean size x exp(output).
+        mean_size: the training boxes' mean edge lengths, metres (used by "log").
+        dropout: of the heads' hidden layers.
+    """
+
+    mean_size: Tensor
+
+    def __init__(
+        self,
+        width: int,
+        classes: int,
+        prior: float | None,
+        coding: Literal["bounded", "log"],
+        mean_size: Float[Tensor, "3"],
+        dropout: float,
+    ):
+        super().__init__()
+        self.coding = coding
+        self.register_buffer("mean_size", mean_size.clone())
+        self.logits, self.offset, self.size = (
+            nn.Sequential(PointwiseMLP((width, width, width), dropout), nn.Linear(width, out))
+            for out in (classes + 1, 3, 3)
+        )
+        if prior is not None:
+            bias = torch.full((classes + 1,), math.log(prior / classes))
+            bias[-1] = math.log(1 - prior)
+            with torch.no_grad():
+                self.logits[1].bias.copy_(bias)
+                self.logits[1].weight.mul_(0.1)
+
+    def forward(
+        self,
+        features: Float[Tensor, "layers batch queries width"],
+        places: Float[Tensor, "batch queries 3"],
+        extent: Extent,
+    ) -> Proposals:
+        """Args: places: of the queries, metres."""
+        offset, size = self.offset(features), self.size(features)
+        if self.coding == "bounded":
+            offset, size = offset.sigmoid() - 0.5, size.sigmoid() * extent.edges[:, None]
+        else:
+            offset, size = offset * self.mean_size, self.mean_size * size.clamp(-4, 4).exp()
+        return Proposals(self.logits(features), places + offset, size, extent)
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """Sizes of the decoder; the defaults are 3DETR's.
+
+    Attributes:
+        width, depth, heads, ffn, dropout: of the decoder layers.
+        queries: box proposals a scene.
+        head_dropout: in the box heads.
+        content: what a query starts from: zeros (3DETR) or the projected token it sits on.
+        coding, prior: see `BoxHeads`.
+    """
+
+    width: int = 256
+    depth: int = 8
+    heads: int = 4
+    ffn: int = 256
+    dropout: float = 0.1
+    queries: int = 256
+    head_dropout: float = 0.3
+    content: Literal["zero", "token"] = "zero"
+    coding: Literal["bounded", "log"] = "bounded"
+    prior: float | None = None
+
+
+class DETR3D(nn.Module):
+    """Scene cloud in metres -> box proposals.
+
+    The cloud is centred and divided by its radius for the tokeniser and the backbone, which were pre-trained on unit
+    spheres; queries and boxes stay metric.
+
+    Args:
+        backbone: point backbone; its tokens are the decoder's memory.
+        classes: number of object classes.
+        config: the decoder's sizes.
+        group_count, group_size: patches of the backbone (PAPER_NOTES, detection tokens, variant b).
+        mean_size: the training boxes' mean edge lengths, metres.
+    """
+
+    def __init__(
+        self,
+        backbone: PointTransformer,
+        classes: int,
+        config: DecoderConfig,
+        group_count: int,
+        group_size: int,
+        mean_size: Float[Tensor, "3"],
+    ):
+        super().__init__()
+        self.backbone, self.config = backbone, config
+        self.group_count, self.group_size = group_count, group_size
+        self.project = PointwiseMLP((backbone.width, backbone.width, config.width))
+        self.fourier = FourierPosition(config.width)
+        self.place = nn.Sequential(
+            nn.Linear(config.width, config.width), nn.ReLU(), nn.Linear(config.width, config.width), nn.ReLU()
+        )
+        self.layers = nn.ModuleList(
+            DecoderLayer(config.width, config.heads, config.ffn, config.dropout) for _ in range(config.depth)
+        )
+        self.norm = nn.LayerNorm(config.width)
+        self.heads = BoxHeads(
+            config.width, classes, config.prior, config.coding, mean_size, config.head_dropout
+        )
+
+    def encode(
+        self, points: Float[Tensor, "batch points 3"]
+    ) -> tuple[Float[Tensor, "batch tokens width"], Float[Tensor, "batch tokens 3"]]:
+        """Backbone tokens, and their centres in metres."""
+        return encode_metric(self.backbone, points, self.group_count, self.group_size)
+
+    def forward(self, points: Float[Tensor, "batch points 3"]) -> Proposals:
+        """Args: points: metres, axis-aligned scene frame, z up."""
+        extent = extent_of(points)
+        tokens, centres = self.encode(points)
+        tokens = self.project(tokens)
+        chosen = farthest_point_sample(centres, self.config.queries)
+        places = gather(centres, chosen)
+        token_positions, query_positions = self.fourier(centres, extent), self.place(self.fourier(places, extent))
+        queries = gather(tokens, chosen) if self.config.content == "token" else torch.zeros_like(query_positions)
+        outputs = []
+        for layer in self.layers:
+            queries = layer(queries, query_positions, tokens, token_positions)
+            outputs.append(self.norm(queries))
+        return self.heads(torch.stack(outputs), places, extent)
+
+
+def encode_metric(
+    backbone: PointTransformer, points: Float[Tensor, "batch points 3"], group_count: int, group_size: int
+) -> tuple[Float[Tensor, "batch tokens width"], Float[Tensor, "batch tokens 3"]]:
+    """Tokens of clouds in metres and their centres in metres; the backbone itself sees unit spheres."""
+    middle = points.mean(1, keepdim=True)
+    shifted = points - middle
+    radius = shifted.norm(dim=-1).amax(1)[:, None, None].clamp_min(1e-6)
+    features = backbone(shifted / radius, group_count, group_size)
+    return features.tokens, features.centres * radius + middle
+
+
+Matches = tuple[Int[Tensor, " matches"], Int[Tensor, " matches"], Int[Tensor, " matches"]]

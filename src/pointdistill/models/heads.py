@@ -1,0 +1,219 @@
+"""Heads that turn the backbone's tokens into logits of a cloud or of each point (paper section 4.2, Appendix A.2)."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from pointdistill.geometry import gather, knn
+from pointdistill.models.point_transformer import Features, PointTransformer
+
+
+class PointwiseMLP(nn.Module):
+    """Linear layers on the last axis, each followed by BatchNorm, ReLU and dropout (a row of 1-D convolutions).
+
+    Args:
+        widths: input width, then the width of each layer.
+        dropout: probability after each layer; 0 leaves it out.
+        norm: with BatchNorm; linear layers before it have no bias.
+    """
+
+    def __init__(self, widths: Sequence[int], dropout: float = 0.0, norm: bool = True):
+        super().__init__()
+        layers: list[nn.Module] = []
+        for before, after in zip(widths[:-1], widths[1:], strict=True):
+            layers.append(nn.Linear(before, after, bias=not norm))
+            layers += [nn.BatchNorm1d(after)] if norm else []
+            layers.append(nn.ReLU())
+            layers += [nn.Dropout(dropout)] if dropout else []
+        self.layers = nn.Sequential(*layers)
+        self.width = widths[-1]
+
+    def forward(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch out"]:
+        """Each row by itself (BatchNorm over all of them)."""
+        return self.layers(x.reshape(-1, x.shape[-1])).view(*x.shape[:-1], self.width)
+
+
+class ClassToken(nn.Module):
+    """A learnable token with a position of its own, to be prepended to the patches' tokens (Point-MAE)."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.cls_token = nn.Parameter(torch.empty(1, 1, width))
+        self.cls_position = nn.Parameter(torch.empty(1, 1, width))
+        nn.init.trunc_normal_(self.cls_token, std=0.02)
+        nn.init.trunc_normal_(self.cls_position, std=0.02)
+
+    def forward(self, batch: int) -> tuple[Float[Tensor, "batch 1 width"], Float[Tensor, "batch 1 width"]]:
+        """The token and its position, once a sample."""
+        return self.cls_token.expand(batch, -1, -1), self.cls_position.expand(batch, -1, -1)
+
+
+class ClassificationHead(nn.Module):
+    """concat(class token, max over the other tokens) -> 256 -> 256 -> classes (Point-MAE).
+
+    Args:
+        width: token width.
+        classes: number of classes.
+        hidden: width of the two hidden layers.
+        dropout: after each hidden layer.
+    """
+
+    def __init__(self, width: int, classes: int, hidden: int = 256, dropout: float = 0.5):
+        super().__init__()
+        self.hidden = PointwiseMLP((2 * width, hidden, hidden), dropout)
+        self.logits = nn.Linear(hidden, classes)
+
+    def forward(self, tokens: Float[Tensor, "batch tokens width"]) -> Float[Tensor, "batch classes"]:
+        """Args: tokens: class token first."""
+        return self.logits(self.hidden(torch.cat([tokens[:, 0], tokens[:, 1:].max(dim=1).values], dim=-1)))
+
+
+def pyramid_layers(depth: int, count: int = 3) -> tuple[int, ...]:
+    """The blocks whose outputs dense heads read, evenly spread, the last among them: 4, 8, 12 of 12 (Appendix A.2)."""
+    return tuple(max(1, round(depth * (i + 1) / count)) for i in range(count))
+
+
+def normed_layers(backbone: PointTransformer, features: Features) -> Float[Tensor, "batch groups stacked"]:
+    """The asked-for block outputs, each through the backbone's final LayerNorm, side by side (Point-MAE)."""
+    return torch.cat([backbone.norm(layer) for layer in features.layers], dim=-1)
+
+
+def nearest_centres(
+    points: Float[Tensor, "batch points 3"], centres: Float[Tensor, "batch groups 3"], count: int = 3
+) -> tuple[Int[Tensor, "batch points count"], Float[Tensor, "batch points count"]]:
+    """Each point's nearest patch centres, nearest first, and their weights: inverse squared distances that sum to 1.
+
+    PointNet++'s interpolation (Qi et al. 2017, eq. 2 with p = 2). A point that is a centre takes that centre's
+    feature alone, up to rounding.
+    """
+    index = knn(points, centres, count)
+    squared = (gather(centres, index) - points[:, :, None]).square().sum(-1)
+    weights = 1.0 / (squared + 1e-8)
+    return index, weights / weights.sum(-1, keepdim=True)
+
+
+def interpolate(
+    features: Float[Tensor, "batch groups width"],
+    index: Int[Tensor, "batch points count"],
+    weights: Float[Tensor, "batch points count"],
+) -> Float[Tensor, "batch points width"]:
+    """Weighted sums of the centres' features at the points.
+
+    An embedding bag, because it builds neither the gathered (points, count, width) features nor their gradient.
+    """
+    batch, groups, width = features.shape
+    first = torch.arange(batch, device=index.device)[:, None, None] * groups
+    rows = (index + first).reshape(-1, index.shape[2])
+    bag = F.embedding_bag(rows, features.reshape(-1, width), per_sample_weights=weights.flatten(0, 1), mode="sum")
+    return bag.view(batch, index.shape[1], width)
+
+
+class PartSegmentationHead(nn.Module):
+    """Point-MAE's part segmentation head (Appendix A.2; sizes from its code).
+
+    Block outputs are interpolated to the points (feature propagation: 3-NN, concatenated with xyz, two layers), the
+    global max and mean and an embedding of the cloud's category are added to every point, then three layers.
+
+    Args:
+        width: width of the stacked block outputs (1152 for three blocks of 384).
+        categories: number of object categories.
+        parts: number of part labels over all categories.
+        propagation: widths of the feature propagation's two layers.
+        hidden: widths of the head's two hidden layers.
+        embedding: width of the category embedding.
+        dropout: after the first hidden layer.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        categories: int,
+        parts: int,
+        propagation: tuple[int, ...] = (1536, 1024),
+        hidden: tuple[int, int] = (512, 256),
+        embedding: int = 64,
+        dropout: float = 0.5,
+    ):
+        super().__init__()
+        self.categories = categories
+        self.label = nn.Sequential(
+            nn.Linear(categories, embedding, bias=False), nn.BatchNorm1d(embedding), nn.LeakyReLU(0.2)
+        )
+        self.propagation = PointwiseMLP((width + 3, *propagation))
+        # The global features are the same at every point: their share of the first layer is computed once a cloud.
+        self.local1 = nn.Linear(propagation[-1], hidden[0], bias=False)
+        self.global1 = nn.Linear(2 * width + embedding, hidden[0], bias=False)
+        self.rest1 = nn.Sequential(nn.BatchNorm1d(hidden[0]), nn.ReLU(), nn.Dropout(dropout))
+        self.hidden2 = PointwiseMLP(hidden)
+        self.logits = nn.Linear(hidden[1], parts)
+
+    def forward(
+        self,
+        stacked: Float[Tensor, "batch groups width"],
+        centres: Float[Tensor, "batch groups 3"],
+        points: Float[Tensor, "batch points 3"],
+        category: Int[Tensor, " batch"],
+    ) -> Float[Tensor, "batch points parts"]:
+        """Logits of every part label at every point."""
+        one_hot = F.one_hot(category, self.categories).to(stacked.dtype)
+        whole = torch.cat([stacked.max(dim=1).values, stacked.mean(dim=1), self.label(one_hot)], dim=-1)
+        local = interpolate(stacked, *nearest_centres(points, centres))
+        local = self.propagation(torch.cat([points, local], dim=-1))
+        x = self.local1(local) + self.global1(whole)[:, None]
+        x = self.rest1(x.flatten(0, 1)).view(x.shape)
+        return self.logits(self.hidden2(x))
+
+
+class SemanticSegmentationHead(nn.Module):
+    """The three nearest centres' features, concatenated, then two 1-D convolution blocks and the classes.
+
+    Paper section 4.2.2 and Appendix A.2 ("select three nearest neighbour center points for each point and concatenate
+    their features").
+
+    Args:
+        width: token width.
+        classes: number of classes.
+        hidden: widths of the two convolution blocks.
+        point_width: width of the features that each point brings of its own (0: to the letter of the paper).
+        dropout: after each block.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        classes: int,
+        hidden: tuple[int, int] = (512, 256),
+        point_width: int = 0,
+        dropout: float = 0.0,
+    ):
+        super().__init__()
+        self.width, self.point_width, self.neighbours = width, point_width, 3
+        self.project = nn.Linear(3 * width, hidden[0], bias=False)
+        self.own = nn.Linear(point_width, hidden[0], bias=False) if point_width else None
+        self.rest1 = nn.Sequential(nn.BatchNorm1d(hidden[0]), nn.ReLU(), nn.Dropout(dropout))
+        self.hidden2 = PointwiseMLP(hidden, dropout)
+        self.logits = nn.Linear(hidden[1], classes)
+
+    def forward(
+        self,
+        tokens: Float[Tensor, "batch groups width"],
+        centres: Float[Tensor, "batch groups 3"],
+        points: Float[Tensor, "batch points 3"],
+        own: Float[Tensor, "batch points point_width"] | None = None,
+    ) -> Float[Tensor, "batch points classes"]:
+        """Logits of every class at every point.
+
+        The first layer is linear in the concatenation, so it is applied to the few centres, once for each of the
+        three places, and its results are gathered and summed at the many points.
+        """
+        index, _ = nearest_centres(points, centres, self.neighbours)
+        places = torch.cat([tokens @ weight.t() for weight in self.project.weight.split(self.width, dim=1)], dim=1)
+        index = index + torch.arange(self.neighbours, device=index.device) * tokens.shape[1]
+        x = interpolate(places, index, torch.ones_like(index, dtype=tokens.dtype))
+        if self.own is not None and own is not None:
+            x = x + self.own(own)
+        x = self.rest1(x.flatten(0, 1)).view(x.shape)
+        return self.logits(self.hidden2(x))

@@ -1,0 +1,177 @@
+"""The point-cloud backbone (paper section 3.1, eqs. 1-4): patches, mini-PointNet, plain pre-norm transformer."""
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from pointdistill.geometry import group_patches
+from pointdistill.models.blocks import Block, initialise
+from pointdistill.models.patch_embed import PatchEmbed, PositionEmbed
+
+
+@dataclass(frozen=True)
+class BackboneConfig:
+    """The backbone's sizes; the defaults are the paper's (Table 8).
+
+    Attributes:
+        width: token width d; divisible by `heads` and by 3.
+        depth: number of transformer blocks.
+        heads: attention heads (eq. 13 prints 12 indices, the text and Table 8 say 6).
+        groups: patches a cloud, g in eq. 1, when a caller names no other number.
+        group_size: points a patch, k in eq. 2, when a caller names no other number.
+        drop_path: stochastic depth of the last block; it grows linearly from 0 (Point-MAE).
+    """
+
+    width: int = 384
+    depth: int = 12
+    heads: int = 6
+    groups: int = 64
+    group_size: int = 32
+    drop_path: float = 0.1
+
+
+@dataclass(frozen=True)
+class Features:
+    """What the backbone says of a batch of clouds.
+
+    Attributes:
+        tokens: output of the last block after the final LayerNorm, prepended tokens first.
+        centres: patch centres in the frame of the input cloud (without prepended tokens).
+        layers: outputs of the blocks that were asked for, before the final LayerNorm.
+    """
+
+    tokens: Float[Tensor, "batch tokens width"]
+    centres: Float[Tensor, "batch groups 3"]
+    layers: tuple[Float[Tensor, "batch tokens width"], ...] = ()
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What goes into and comes out of each block that was run, for modules that read along (eqs. 5-8).
+
+    Attributes:
+        inputs: F_in of each block, positions added; where the run stopped early, of the next block too.
+        outputs: F_out of each block.
+    """
+
+    inputs: list[Float[Tensor, "batch tokens width"]]
+    outputs: list[Float[Tensor, "batch tokens width"]]
+
+
+class PointTransformer(nn.Module):
+    """A standard transformer over point patches; the position embedding is added to the input of every block."""
+
+    def __init__(self, config: BackboneConfig):
+        super().__init__()
+        if config.width % config.heads or config.width % 3:
+            raise ValueError(f"width {config.width} must be divisible by heads {config.heads} and by 3")
+        self.config = config
+        self.width = config.width
+        self.patch_embed = PatchEmbed(config.width)
+        self.position_embed = PositionEmbed(config.width)
+        rates = torch.linspace(0, config.drop_path, config.depth).tolist()
+        self.blocks = nn.ModuleList(Block(config.width, config.heads, rate) for rate in rates)
+        self.norm = nn.LayerNorm(config.width)
+        self.position_embed.apply(initialise)
+        self.blocks.apply(initialise)
+
+    def tokenise(
+        self, points: Float[Tensor, "batch points 3"], groups: int | None = None, group_size: int | None = None
+    ) -> tuple[
+        Float[Tensor, "batch groups width"], Float[Tensor, "batch groups width"], Float[Tensor, "batch groups 3"]
+    ]:
+        """Eqs. 1-3: tokens F_0, the embedding of their positions, and their centres.
+
+        Raises:
+            ValueError: fewer points than patches or than points a patch.
+        """
+        patches = group_patches(points, groups or self.config.groups, group_size or self.config.group_size)
+        return self.patch_embed(patches.patches), self.position_embed(patches.centres), patches.centres
+
+    def trace(
+        self,
+        tokens: Float[Tensor, "batch tokens width"],
+        positions: Float[Tensor, "batch tokens width"],
+        noise: Float[Tensor, "batch branches"] | None = None,
+        depth: int | None = None,
+    ) -> Trace:
+        """Eq. 4, keeping what each block reads and writes.
+
+        Args:
+            tokens: F_0.
+            positions: added to the input of every block.
+            noise: uniform numbers for stochastic depth, two a block and sample; None draws them.
+            depth: run only so many blocks.
+        """
+        inputs, outputs = [], []
+        for index, block in enumerate(self.blocks[:depth]):
+            inputs.append(tokens + positions)
+            tokens = block(inputs[-1], None if noise is None else noise[:, 2 * index : 2 * index + 2])
+            outputs.append(tokens)
+        if len(outputs) < len(self.blocks):
+            inputs.append(tokens + positions)
+        return Trace(inputs, outputs)
+
+    def forward(
+        self,
+        points: Float[Tensor, "batch points 3"],
+        group_count: int | None = None,
+        group_size: int | None = None,
+        layers: tuple[int, ...] = (),
+        prepend: tuple[Float[Tensor, "batch extra width"], Float[Tensor, "batch extra width"]] | None = None,
+    ) -> Features:
+        """Encode clouds.
+
+        Args:
+            points: clouds, centred and scaled to the unit sphere.
+            group_count: patches a cloud; default the configuration's.
+            group_size: points a patch; default the configuration's.
+            layers: 1-based numbers of blocks whose outputs are wanted.
+            prepend: extra tokens and their position embeddings, for instance a class token.
+
+        Raises:
+            ValueError: fewer points than patches or than points a patch.
+        """
+        tokens, positions, centres = self.tokenise(points, group_count, group_size)
+        if prepend is not None:
+            tokens = torch.cat([prepend[0], tokens], dim=1)
+            positions = torch.cat([prepend[1], positions], dim=1)
+        outputs = self.trace(tokens, positions).outputs
+        return Features(self.norm(outputs[-1]), centres, tuple(outputs[layer - 1] for layer in layers))
+
+
+BACKBONES = {
+    "vit_s": BackboneConfig(),
+    "vit_ti": BackboneConfig(width=192, depth=12, heads=3),
+    "vit_xs": BackboneConfig(width=192, depth=6, heads=3),
+    "vit_nano": BackboneConfig(width=96, depth=4, heads=4, group_size=16),
+}
+"""Named sizes: `vit_s` is the paper's, `vit_nano` the quickstart's."""
+
+
+def create_backbone(name: str = "vit_s", pretrained: str | Path | None = None, **overrides: object) -> PointTransformer:
+    """A backbone by name, with random weights or those of a checkpoint.
+
+    Args:
+        name: one of `BACKBONES`.
+        pretrained: a `backbone.safetensors` file (or the folder that holds one), as pre-training writes it.
+        overrides: fields of `BackboneConfig` to change, for instance `depth=6`.
+
+    Raises:
+        ValueError: unknown name or field.
+        CheckpointError: the file is damaged or holds another architecture.
+    """
+    if name not in BACKBONES:
+        raise ValueError(f"unknown backbone {name!r}: choose one of {', '.join(BACKBONES)}")
+    unknown = set(overrides) - set(asdict(BACKBONES[name]))
+    if unknown:
+        raise ValueError(f"unknown backbone settings {sorted(unknown)}: choose from {sorted(asdict(BACKBONES[name]))}")
+    backbone = PointTransformer(replace(BACKBONES[name], **overrides))  # type: ignore[arg-type]
+    if pretrained is not None:
+        from pointdistill.models.checkpoints import load_backbone_weights
+
+        load_backbone_weights(backbone, Path(pretrained))
+    return backbone

@@ -1,0 +1,67 @@
+"""A map over independent pieces of work on a standard executor: the local cores unless the caller brings another."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from typing import TypeVar
+
+from pointdistill.console import track
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def _start_worker() -> None:
+    """One thread a worker, since workers share the cores; Ctrl-C is the parent's to handle."""
+    import torch
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+
+
+def local_executor(workers: int | None = None) -> ProcessPoolExecutor:
+    """A pool of local processes, one thread each; `workers` defaults to the number of usable cores."""
+    count = workers or len(os.sched_getaffinity(0))
+    return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker)
+
+
+def stop_workers(pool: Executor) -> None:
+    """End a pool's processes at once (their files are written whole or not at all) instead of waiting for them."""
+    for process in list((getattr(pool, "_processes", None) or {}).values()):
+        process.terminate()
+
+
+def parallel_map(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    description: str,
+    workers: int | None = None,
+    executor: Executor | None = None,
+) -> list[Result]:
+    """`[function(item) for item in items]`, in the items' order, on processes, with a progress bar.
+
+    The first exception cancels what has not begun and is raised as it is. `function` and the items must pickle
+    (they only travel between this process and its own children; nothing is ever stored that way). With `workers=1`
+    and no executor, everything runs in this process.
+    """
+    if executor is None and (workers == 1 or len(items) <= 1):
+        return [function(item) for item in track(items, description)]
+    pool = executor or local_executor(workers)
+    futures = {}
+    try:
+        futures = {pool.submit(function, item): index for index, item in enumerate(items)}
+        results: dict[int, Result] = {}
+        for future in track(as_completed(futures), description, total=len(items)):
+            results[futures[future]] = future.result()
+        return [results[index] for index in range(len(items))]
+    except BaseException:
+        if executor is None:
+            stop_workers(pool)
+        for future in futures:
+            future.cancel()
+        raise
+    finally:
+        if executor is None:
+            pool.shutdown(cancel_futures=True)

@@ -1,0 +1,138 @@
+"""What all downstream tasks share: the shape of a task, of its data, and of what it returns.
+
+A task is a frozen dataclass: its fields are its settings, its methods are the protocol. `engine.finetune` trains any
+of them; nothing in it knows which one.
+"""
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+T = TypeVar("T")
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Splits(Generic[T]):
+    """The labelled data of a task. Settings are chosen on `validation`; `test` is read once, at the end of a run."""
+
+    train: T
+    validation: T
+    test: T
+
+
+class Losses(NamedTuple):
+    """The scalar to minimise and its named parts (before their weights)."""
+
+    total: Tensor
+    parts: dict[str, Tensor]
+
+
+class Sample(NamedTuple):
+    """The `index`-th sample of a split as epoch `epoch` sees it; all its randomness is keyed by these two numbers."""
+
+    epoch: int
+    index: int
+
+
+class TaskModel(nn.Module):
+    """A backbone with a task's head. Every parameter outside `backbone` belongs to the head."""
+
+    def __init__(self, backbone: nn.Module):
+        super().__init__()
+        self.backbone = backbone
+
+    def head_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """The named parameters that are not the backbone's."""
+        return ((name, p) for name, p in self.named_parameters() if not name.startswith("backbone."))
+
+
+class Task(Protocol):
+    """What `engine.finetune` asks of a task."""
+
+    name: ClassVar[str]
+    metric: ClassVar[str]  # the key of the main figure in what `evaluate` returns; more is better
+
+    def check(self, data: Splits) -> None:
+        """Raise DataError, before any training, for data that this task cannot use."""
+        ...
+
+    def size(self, split: Any) -> int:
+        """How many samples one epoch of the split has."""
+        ...
+
+    def model(self, backbone: nn.Module, data: Splits) -> TaskModel:
+        """The backbone with a fresh head. Head weights are drawn from torch's global generator."""
+        ...
+
+    def batch(self, split: Any, samples: list[Sample], seed: int) -> Any:
+        """A dataclass of tensors: the samples, subsampled and augmented, keyed by (seed, epoch, index)."""
+        ...
+
+    def loss(self, model: TaskModel, batch: Any) -> Losses:
+        """The loss of one batch."""
+        ...
+
+    def evaluate(self, model: TaskModel, split: Any, seed: int, quick: bool = False) -> Figures:
+        """The test protocol. `quick` is a cheaper form for curves during training, where a task has one."""
+        ...
+
+    def baseline(self, data: Splits) -> Figures:
+        """The metrics on `data.test` of a prediction that learns nothing from the points."""
+        ...
+
+    def probe(self, backbone: nn.Module, data: Splits, seed: int) -> Figures:
+        """The metrics on `data.test` of a linear model on the frozen backbone's features."""
+        ...
+
+
+def to_device(batch: T, device: str | torch.device) -> T:
+    """The same dataclass with its tensors on `device`."""
+    fields = {f.name: getattr(batch, f.name) for f in dataclasses.fields(batch)}  # type: ignore[arg-type]
+    moved = {key: value.to(device) if isinstance(value, Tensor) else value for key, value in fields.items()}
+    return dataclasses.replace(batch, **moved)  # type: ignore[type-var]
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Where the module's parameters are."""
+    return next(module.parameters()).device
+
+
+def fingerprint(data: object) -> str:
+    """A short hash of the data's content: dataclasses, sequences, mappings, strings, numbers and arrays.
+
+    Arrays longer than 65,536 elements are hashed by their shape and a regular sample of their elements, which
+    tells other data and other splits apart at the price of a glance.
+    """
+    digest = hashlib.sha256()
+    _hash_into(digest, data)
+    return digest.hexdigest()[:16]
+
+
+def _hash_into(digest: Any, value: object) -> None:
+    digest.update(type(value).__name__.encode())
+    if isinstance(value, Tensor):
+        value = value.detach().cpu().numpy()
+    if isinstance(value, np.ndarray):
+        digest.update(f"{value.dtype}{value.shape}".encode())
+        digest.update(np.ascontiguousarray(value.reshape(-1)[:: max(1, value.size // 65_536)]).tobytes())
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for field in dataclasses.fields(value):
+            digest.update(field.name.encode())
+            _hash_into(digest, getattr(value, field.name))
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            digest.update(repr(key).encode())
+            _hash_into(digest, item)
+    elif isinstance(value, list | tuple):
+        digest.update(str(len(value)).encode())
+        for item in value:
+            _hash_into(digest, item)
+    else:
+        digest.update(repr(value).encode())

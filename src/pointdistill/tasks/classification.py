@@ -1,0 +1,161 @@
+"""Object classification (paper section 4.2.3, Appendix A.2): ModelNet40 or any set of labelled clouds."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from pointdistill.datasets.modelnet40 import ObjectSet
+from pointdistill.geometry import farthest_point_sample
+from pointdistill.metrics.accuracy import Accuracy
+from pointdistill.metrics.probe import linear_probe
+from pointdistill.models.heads import ClassificationHead, ClassToken
+from pointdistill.models.point_transformer import PointTransformer
+from pointdistill.seeding import numpy_generator
+from pointdistill.tasks.base import Figures, Losses, Sample, Splits, TaskModel, device_of
+from pointdistill.tasks.sampling import choose, random_yaw, scale_and_translate, unit_sphere
+
+
+@dataclass(frozen=True)
+class ClassificationBatch:
+    """Attributes: points: clouds in (roughly) the unit sphere, z up. labels: class indices."""
+
+    points: Float[Tensor, "batch points 3"]
+    labels: Int[Tensor, " batch"]
+
+
+class ClassificationModel(TaskModel):
+    """Backbone with a class token in front, and the head on concat(class token, max of the others) (Point-MAE)."""
+
+    def __init__(self, backbone: PointTransformer, classes: int, task: "Classification"):
+        super().__init__(backbone)
+        self.group_count, self.group_size = task.group_count, task.group_size
+        self.class_token = ClassToken(backbone.width)
+        self.head = ClassificationHead(backbone.width, classes, task.hidden, task.dropout)
+
+    def forward(self, points: Float[Tensor, "batch points 3"]) -> Float[Tensor, "batch classes"]:
+        """Logits of each cloud's class."""
+        prepend = self.class_token(points.shape[0])
+        return self.head(self.backbone(points, self.group_count, self.group_size, prepend=prepend).tokens)
+
+
+@dataclass(frozen=True)
+class Classification:
+    """Settings and protocol; the defaults are the paper's (ViT-S, ModelNet40).
+
+    Attributes:
+        points: points drawn from each cloud, afresh each epoch.
+        group_count, group_size: patches.
+        hidden, dropout: of the head.
+        yaw: turn training clouds about z at random (ModelNet40's shapes stand in a common pose: off).
+        scale, shift: ranges of the augmentation.
+        test_sampling: which points a test cloud keeps: a keyed random draw, or farthest points (Point-MAE).
+        votes: passes averaged for the voted accuracy, over other draws and scales; 1 reports none.
+        test_batch: clouds a forward pass in tests.
+    """
+
+    name: ClassVar[str] = "classification"
+    metric: ClassVar[str] = "accuracy"
+
+    points: int = 1024
+    group_count: int = 64
+    group_size: int = 32
+    hidden: int = 256
+    dropout: float = 0.5
+    yaw: bool = False
+    scale: tuple[float, float] = (2 / 3, 3 / 2)
+    shift: float = 0.2
+    test_sampling: Literal["random", "fps"] = "fps"
+    votes: int = 1
+    test_batch: int = 64
+
+    def check(self, data: Splits[ObjectSet]) -> None:
+        """Finite coordinates, known labels, the same classes in all splits: else DataError."""
+        check_objects(data)
+
+    def size(self, split: ObjectSet) -> int:
+        """Number of clouds."""
+        return len(split.labels)
+
+    def model(self, backbone: PointTransformer, data: Splits[ObjectSet]) -> ClassificationModel:
+        """The backbone with a fresh class token and head."""
+        return ClassificationModel(backbone, len(data.train.classes), self)
+
+    def batch(self, split: ObjectSet, samples: list[Sample], seed: int) -> ClassificationBatch:
+        """Fresh subsets, scaled and shifted (and turned)."""
+        clouds = [self._augmented(split.points[s.index], numpy_generator(seed, "sample", *s)) for s in samples]
+        labels = np.array([split.labels[s.index] for s in samples], np.int64)
+        return ClassificationBatch(torch.from_numpy(np.stack(clouds)), torch.from_numpy(labels))
+
+    def loss(self, model: ClassificationModel, batch: ClassificationBatch) -> Losses:
+        """Plain cross-entropy."""
+        loss = F.cross_entropy(model(batch.points), batch.labels)
+        return Losses(loss, {"cross_entropy": loss})
+
+    def evaluate(self, model: ClassificationModel, split: ObjectSet, seed: int, quick: bool = False) -> Figures:
+        """Accuracy over clouds, mean accuracy over classes, and with `votes` the accuracy of averaged softmax."""
+        figures = self._scored(self._probabilities(model, split, self._test_clouds(split, seed)), split)
+        if self.votes > 1 and not quick:
+            voted = sum(self._probabilities(model, split, self._vote(split, vote, seed)) for vote in range(self.votes))
+            figures["voted_accuracy"] = self._scored(voted, split)["accuracy"]  # type: ignore[arg-type]
+        return figures
+
+    def baseline(self, data: Splits[ObjectSet]) -> Figures:
+        """The most frequent training class, always."""
+        counts = np.bincount(data.train.labels, minlength=len(data.train.classes))
+        return self._scored(np.tile(counts.astype(np.float32), (self.size(data.test), 1)), data.test)
+
+    def probe(self, backbone: PointTransformer, data: Splits[ObjectSet], seed: int) -> Figures:
+        """A linear classifier on concat(mean, max) of the frozen tokens."""
+        train, test = (self._pooled(backbone, split, seed) for split in (data.train, data.test))
+        return linear_probe(train, data.train.labels, test, data.test.labels, len(data.train.classes))
+
+    def _augmented(self, cloud: Float[np.ndarray, "all 3"], generator: np.random.Generator) -> np.ndarray:
+        points = unit_sphere(cloud[choose(generator, len(cloud), self.points)])
+        points = random_yaw(points, generator) if self.yaw else points
+        return scale_and_translate(points, generator, self.scale, self.shift)
+
+    def _vote(self, split: ObjectSet, vote: int, seed: int) -> Iterator[Float[Tensor, "batch points 3"]]:
+        fixed = replace(self, yaw=False, shift=0.0)
+        for first in range(0, self.size(split), self.test_batch):
+            samples = [Sample(vote, i) for i in range(first, min(first + self.test_batch, self.size(split)))]
+            yield fixed.batch(split, samples, seed).points
+
+    def _test_clouds(self, split: ObjectSet, seed: int) -> Iterator[Float[Tensor, "batch points 3"]]:
+        for first in range(0, self.size(split), self.test_batch):
+            clouds = split.points[first : first + self.test_batch]
+            if self.test_sampling == "fps" and clouds.shape[1] > self.points:
+                kept = farthest_point_sample(torch.from_numpy(clouds), self.points).numpy()
+            else:
+                draws = (numpy_generator(seed, "test", first + i) for i in range(len(clouds)))
+                kept = np.stack([choose(generator, clouds.shape[1], self.points) for generator in draws])
+            clouds = np.stack([unit_sphere(cloud[index]) for cloud, index in zip(clouds, kept, strict=True)])
+            yield torch.from_numpy(clouds)
+
+    @torch.inference_mode()
+    def _probabilities(
+        self, model: ClassificationModel, split: ObjectSet, clouds: Iterator[Float[Tensor, "batch points 3"]]
+    ) -> Float[np.ndarray, "clouds classes"]:
+        model.eval()
+        device = device_of(model)
+        return torch.cat([model(points.to(device)).softmax(-1).cpu() for points in clouds]).numpy()
+
+    def _scored(self, scores: Float[np.ndarray, "clouds classes"], split: ObjectSet) -> Figures:
+        state = Accuracy(len(split.classes))
+        state.update(scores.argmax(-1), split.labels)
+        return state.compute()
+
+    @torch.inference_mode()
+    def _pooled(self, backbone: PointTransformer, split: ObjectSet, seed: int) -> Float[np.ndarray, "clouds width"]:
+        backbone.eval()
+        device = device_of(backbone)
+        pooled = []
+        for points in self._test_clouds(split, seed):
+            tokens = backbone(points.to(device), self.group_count, self.group_size).tokens
+            pooled.append(torch.cat([tokens.mean(1), tokens.max(1).values], dim=-1).cpu())
+        return torch.cat(pooled).numpy()

@@ -1,0 +1,190 @@
+"""Part segmentation of objects (paper section 4.2.4, Appendix A.2): ShapeNetPart or any set with part labels."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from pointdistill.datasets.shapenetpart import PartSet
+from pointdistill.metrics.part_iou import PartIoU
+from pointdistill.metrics.probe import linear_probe
+from pointdistill.models.heads import (
+    PartSegmentationHead,
+    interpolate,
+    nearest_centres,
+    normed_layers,
+    pyramid_layers,
+)
+from pointdistill.models.point_transformer import PointTransformer
+from pointdistill.seeding import numpy_generator
+from pointdistill.tasks.base import Figures, Losses, Sample, Splits, TaskModel, device_of
+from pointdistill.tasks.checks import check_parts
+from pointdistill.tasks.sampling import choose, random_yaw, scale_and_translate, unit_sphere
+
+
+@dataclass(frozen=True)
+class PartBatch:
+    """Attributes: points: clouds in (roughly) the unit sphere, z up. category: of each cloud. parts: of each point."""
+
+    points: Float[Tensor, "batch points 3"]
+    category: Int[Tensor, " batch"]
+    parts: Int[Tensor, "batch points"]
+
+
+class PartSegmentationModel(TaskModel):
+    """Backbone whose block outputs (4, 8, 12 of 12; evenly spread in others) are propagated to the points."""
+
+    def __init__(self, backbone: PointTransformer, categories: int, parts: int, task: "PartSegmentation"):
+        super().__init__(backbone)
+        self.group_count, self.group_size = task.group_count, task.group_size
+        self.layers = pyramid_layers(backbone.config.depth, task.layers)
+        width = backbone.width * len(self.layers)
+        self.head = PartSegmentationHead(
+            width, categories, parts, task.propagation, task.hidden, task.embedding, task.dropout
+        )
+
+    def forward(
+        self, points: Float[Tensor, "batch points 3"], category: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "batch points parts"]:
+        """Logits of every part label, of all categories, at every point."""
+        features = self.backbone(points, self.group_count, self.group_size, layers=self.layers)
+        return self.head(normed_layers(self.backbone, features), features.centres, points, category)
+
+
+@dataclass(frozen=True)
+class PartSegmentation:
+    """Settings and protocol; the defaults are the paper's (ViT-S, ShapeNetPart; head and augmentation of Point-MAE).
+
+    Attributes:
+        points: points drawn from each cloud, afresh each epoch.
+        group_count, group_size: patches.
+        layers: how many block outputs the head reads.
+        propagation, hidden, embedding, dropout: widths of the head; see `PartSegmentationHead`.
+        yaw: turn training clouds about z at random.
+        scale, shift: ranges of the augmentation (Point-MAE's for this task).
+        test_batch: clouds a forward pass in tests.
+        probe_points: labelled points a cloud that the linear probe sees.
+    """
+
+    name: ClassVar[str] = "part_segmentation"
+    metric: ClassVar[str] = "instance_miou"
+
+    points: int = 2048
+    group_count: int = 128
+    group_size: int = 32
+    layers: int = 3
+    propagation: tuple[int, ...] = (1536, 1024)
+    hidden: tuple[int, int] = (512, 256)
+    embedding: int = 64
+    dropout: float = 0.5
+    yaw: bool = False
+    scale: tuple[float, float] = (0.8, 1.25)
+    shift: float = 0.1
+    test_batch: int = 32
+    probe_points: int = 128
+
+    def check(self, data: Splits[PartSet]) -> None:
+        """Finite coordinates and parts that belong to their cloud's category: else DataError."""
+        check_parts(data)
+
+    def size(self, split: PartSet) -> int:
+        """Number of clouds."""
+        return len(split.categories)
+
+    def model(self, backbone: PointTransformer, data: Splits[PartSet]) -> PartSegmentationModel:
+        """The backbone with a fresh head."""
+        return PartSegmentationModel(backbone, len(data.train.category_names), part_count(data.train), self)
+
+    def batch(self, split: PartSet, samples: list[Sample], seed: int) -> PartBatch:
+        """Fresh subsets, scaled and shifted (and turned)."""
+        clouds, parts = [], []
+        for sample in samples:
+            generator = numpy_generator(seed, "sample", *sample)
+            kept = choose(generator, len(split.points[sample.index]), self.points)
+            points = unit_sphere(split.points[sample.index][kept])
+            points = random_yaw(points, generator) if self.yaw else points
+            clouds.append(scale_and_translate(points, generator, self.scale, self.shift))
+            parts.append(split.parts[sample.index][kept])
+        return _batch(clouds, parts, [split.categories[sample.index] for sample in samples])
+
+    def loss(self, model: PartSegmentationModel, batch: PartBatch) -> Losses:
+        """Cross-entropy over all part labels, mean over points."""
+        logits = model(batch.points, batch.category)
+        loss = F.cross_entropy(logits.flatten(0, 1), batch.parts.flatten())
+        return Losses(loss, {"cross_entropy": loss})
+
+    @torch.inference_mode()
+    def evaluate(self, model: PartSegmentationModel, split: PartSet, seed: int, quick: bool = False) -> Figures:
+        """Instance mIoU, class mIoU and IoU per category; the argmax is limited to the category's parts."""
+        model.eval()
+        device, allowed = device_of(model), allowed_parts(split)
+        score = PartIoU(split.part_ids)
+        for batch in self._test_batches(split, seed):
+            logits = model(batch.points.to(device), batch.category.to(device)).cpu()
+            _score(score, limited_argmax(logits, allowed[batch.category]), batch)
+        return _figures(score, split)
+
+    def baseline(self, data: Splits[PartSet]) -> Figures:
+        """Each category's most frequent training part, at every point."""
+        counts = np.zeros((len(data.train.category_names), part_count(data.train)), np.int64)
+        for parts, category in zip(data.train.parts, data.train.categories, strict=True):
+            counts[category] += np.bincount(parts, minlength=counts.shape[1])
+        counts = np.where(allowed_parts(data.train).numpy(), counts, -1)
+        score = PartIoU(data.test.part_ids)
+        for batch in self._test_batches(data.test, 0):
+            majority = torch.from_numpy(counts.argmax(1))[batch.category]
+            _score(score, majority[:, None].expand_as(batch.parts), batch)
+        return _figures(score, data.test)
+
+    def probe(self, backbone: PointTransformer, data: Splits[PartSet], seed: int) -> Figures:
+        """A linear classifier of the part on frozen block outputs interpolated to points, and their instance mIoU.
+
+        Returns:
+            The probe's accuracy over points, and `instance_miou` / `class_miou` of the limited argmax at these points.
+        """
+        train = self._point_features(backbone, data.train, seed)
+        test = self._point_features(backbone, data.test, seed)
+        return self._probe_figures(train, test, data)
+
+    def _test_batches(self, split: PartSet, seed: int) -> Iterator[PartBatch]:
+        """Every cloud once; clouds of another size than `points` are drawn to it (each point at least once if few)."""
+        for first in range(0, self.size(split), self.test_batch):
+            clouds, parts = [], []
+            for index in range(first, min(first + self.test_batch, self.size(split))):
+                kept = choose(numpy_generator(seed, "test", index), len(split.points[index]), self.points)
+                clouds.append(unit_sphere(split.points[index][kept]))
+                parts.append(split.parts[index][kept])
+            yield _batch(clouds, parts, list(split.categories[first : first + self.test_batch]))
+
+
+def part_count(split: PartSet) -> int:
+    """Number of part labels over all categories (50 in ShapeNetPart)."""
+    return 1 + max(part for parts in split.part_ids for part in parts)
+
+
+def allowed_parts(split: PartSet) -> Bool[Tensor, "categories parts"]:
+    """Which part labels each category has."""
+    allowed = torch.zeros(len(split.part_ids), part_count(split), dtype=torch.bool)
+    for category, parts in enumerate(split.part_ids):
+        allowed[category, list(parts)] = True
+    return allowed
+
+
+def limited_argmax(
+    logits: Float[Tensor, "batch points parts"], allowed: Bool[Tensor, "batch parts"]
+) -> Int[Tensor, "batch points"]:
+    """The best part among those that the cloud's category has."""
+    return logits.masked_fill(~allowed[:, None], -torch.inf).argmax(-1)
+
+
+def _batch(clouds: list[np.ndarray], parts: list[np.ndarray], categories: list[int]) -> PartBatch:
+    return PartBatch(
+        torch.from_numpy(np.stack(clouds).astype(np.float32)),
+        torch.from_numpy(np.asarray(categories, np.int64)),
+        torch.from_numpy(np.stack(parts).astype(np.int64)),
+    )

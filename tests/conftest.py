@@ -1,0 +1,13 @@
+"""Shape annotations are checked in the tests: jaxtyping's hook puts beartype around every annotated function."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+from jaxtyping import install_import_hook
+
+install_import_hook("pointdistill", "beartype.beartype")
+
+import torch
+
+torch.set_num_threads(2)
