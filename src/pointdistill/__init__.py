@@ -1,3 +1,15 @@
 """Pre-train point-cloud backbones by distilling frozen 2D image models into them."""
 
+import importlib
+
 __version__ = "0.1.0"
+__all__ = ["create_backbone", "geometry"]
+
+
+def __getattr__(name: str):
+    """What needs torch is imported on first use, so that the command line's help is instant."""
+    if name == "create_backbone":
+        return importlib.import_module("pointdistill.models.point_transformer").create_backbone
+    if name == "geometry":
+        return importlib.import_module("pointdistill.geometry")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,38 @@
+"""Pure functions of tensors: sampling, neighbours, patches, distances, interpolation, boxes, cameras. Batch first."""
+
+from pointdistill.geometry.boxes import (
+    corners,
+    count_points_in_boxes,
+    giou_aligned,
+    iou_aligned,
+    nms_3d,
+    points_in_boxes,
+)
+from pointdistill.geometry.cameras import project, transform, unproject
+from pointdistill.geometry.chamfer import chamfer_l1, chamfer_l2
+from pointdistill.geometry.fps import farthest_point_sample
+from pointdistill.geometry.interpolate import interpolate, three_nearest
+from pointdistill.geometry.knn import knn, squared_distances
+from pointdistill.geometry.patches import Patches, gather, group_patches
+
+__all__ = [
+    "Patches",
+    "chamfer_l1",
+    "chamfer_l2",
+    "corners",
+    "count_points_in_boxes",
+    "farthest_point_sample",
+    "gather",
+    "giou_aligned",
+    "group_patches",
+    "interpolate",
+    "iou_aligned",
+    "knn",
+    "nms_3d",
+    "points_in_boxes",
+    "project",
+    "squared_distances",
+    "three_nearest",
+    "transform",
+    "unproject",
+]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from pointdistill.geometry import farthest_point_sample, gather
@@ -255,6 +255,3 @@ def encode_metric(
     radius = shifted.norm(dim=-1).amax(1)[:, None, None].clamp_min(1e-6)
     features = backbone(shifted / radius, group_count, group_size)
     return features.tokens, features.centres * radius + middle
-
-
-Matches = tuple[Int[Tensor, " matches"], Int[Tensor, " matches"], Int[Tensor, " matches"]]

@@ -1,6 +1,6 @@
 """What a teacher is: a frozen 2D model that says, for each image, what the point cloud of the same view should say."""
 
-from typing import Protocol, Self, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from PIL import Image
@@ -42,13 +42,13 @@ class FrozenModule(nn.Module):
     Call `freeze()` once the sub-modules are in place.
     """
 
-    def freeze(self) -> Self:
+    def freeze(self) -> "FrozenModule":
         for parameter in self.parameters():
             parameter.requires_grad = False
         return self.train(False)
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> "FrozenModule":
         return super().train(False)
 
-    def requires_grad_(self, requires_grad: bool = True) -> Self:
+    def requires_grad_(self, requires_grad: bool = True) -> "FrozenModule":
         return super().requires_grad_(False)

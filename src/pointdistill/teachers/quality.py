@@ -1,7 +1,7 @@
 """How good a teacher is, on images from places it has not seen."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -87,17 +87,23 @@ def measure(teacher: SmallTeacher, images: CaptionedImages, gallery: int = 256) 
         prefixes.append(teacher.targets(batch))
     feature, prefix, text = torch.cat(features), torch.cat(prefixes), teacher.text_features(texts)
     starts = range(0, len(images) - gallery + 1, gallery)
-    recalls = [
-        float(np.mean([retrieval_recall(feature[s : s + gallery], text[s : s + gallery], at) for s in starts]))
+    recall = {
+        at: float(np.mean([retrieval_recall(feature[s : s + gallery], text[s : s + gallery], at) for s in starts]))
         for at in (1, 5)
-    ]
+    }
     tokens = teacher.vocabulary.encode(texts, teacher.config.caption_length)
     with torch.no_grad():
         nats = caption_loss(teacher.networks.language_model, prefix, tokens).item()
+    quality = Quality(len(images), gallery, recall[1], recall[5], nats)
     if images.classes is None:
-        return Quality(len(images), gallery, *recalls, nats)
-    spoken = class_precision_recall(teacher.caption(prefix), images.classes)
-    written = class_precision_recall(texts, images.classes)
-    return Quality(
-        len(images), gallery, *recalls, nats, *spoken, *written, explained_by_classes(prefix, images.classes)
+        return quality
+    precision, recalled = class_precision_recall(teacher.caption(prefix), images.classes)
+    written_precision, written_recall = class_precision_recall(texts, images.classes)
+    return replace(
+        quality,
+        class_precision=precision,
+        class_recall=recalled,
+        written_precision=written_precision,
+        written_recall=written_recall,
+        prefix_explained_by_classes=explained_by_classes(prefix, images.classes),
     )

@@ -158,5 +158,7 @@ def _read_description(path: Path) -> dict[str, Any]:
 
 def _config(entries: dict[str, Any]) -> TeacherConfig:
     known = {field.name for field in fields(TeacherConfig)} & set(entries)
-    values = {name: tuple(entries[name]) if isinstance(entries[name], list) else entries[name] for name in known}
+    values: dict[str, Any] = {
+        name: tuple(entries[name]) if isinstance(entries[name], list) else entries[name] for name in known
+    }
     return TeacherConfig(**values)

@@ -45,7 +45,7 @@ class Captions:
     """Every caption of every image as tokens: those of image i are rows first[i] to first[i + 1]."""
 
     tokens: Tensor
-    first: Int64[np.ndarray, "images+1"]
+    first: Int64[np.ndarray, "bounds"]
 
     @classmethod
     def encode(cls, images: CaptionedImages, vocabulary: Vocabulary, length: int) -> "Captions":

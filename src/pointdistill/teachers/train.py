@@ -28,6 +28,8 @@ from pointdistill.teachers.stages import (
     train_mapper,
 )
 from pointdistill.teachers.text import Vocabulary
+from pointdistill.world.captioned import write_captioned_images
+from pointdistill.world.seeds import SEEDS
 
 QUALITY = "quality.json"
 _RUN = "run.json"
@@ -113,17 +115,11 @@ def train_teacher(
 
 
 def _world_folders(folder: Path, world: WorldImages) -> tuple[Path, Path]:
-    """Make the world's captioned images for training and for measuring, unless they are there."""
-    from pointdistill.world.objects import write_captioned_images
-    from pointdistill.world.seeds import SEEDS
-
-    made = []
-    for split, rooms in (("teacher_train", world.rooms), ("teacher_test", world.test_rooms)):
-        target = folder / split
-        if not (target / "captions.jsonl").exists():
-            write_captioned_images(target, SEEDS[split][:rooms], world.frames_per_room, world.size)
-        made.append(target)
-    return made[0], made[1]
+    """Make the world's captioned images for training and for measuring; rooms that are there are kept."""
+    train, test = folder / "teacher_train", folder / "teacher_test"
+    write_captioned_images(train, SEEDS["teacher_train"][: world.rooms], world.frames_per_room, world.size)
+    write_captioned_images(test, SEEDS["teacher_test"][: world.test_rooms], world.frames_per_room, world.size)
+    return train, test
 
 
 def _load(

@@ -56,6 +56,14 @@ class Builder:
         self.class_name = class_name
         self._rows: list[tuple] = []
 
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def shift(self, start: int, offset: Sequence[float]) -> None:
+        """Moves all solids that were added since the builder held `start` of them."""
+        moved = [(k, p, np.add(centre, offset), *rest) for k, p, centre, *rest in self._rows[start:]]
+        self._rows[start:] = moved
+
     def _add(self, kind: int, part: str, centre, size, colour, rotation) -> None:
         half = np.maximum(np.asarray(size, dtype=np.float64) / 2, 1e-3)
         index = PARTS[self.class_name].index(part)

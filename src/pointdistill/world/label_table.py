@@ -91,7 +91,7 @@ def write_label_table(path: str | Path) -> None:
     Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def palette() -> UInt8[np.ndarray, "41 3"]:
+def class_colours() -> UInt8[np.ndarray, "41 3"]:
     """One colour for each NYU40 id, for `_vh_clean_2.labels.ply`: evenly spread hues, neighbours far apart."""
     ids = np.arange(41)
     hue = ids * 0.618034 % 1.0 * 6

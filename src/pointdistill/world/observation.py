@@ -45,7 +45,7 @@ def signed_distance(
     v: Float[np.ndarray, "cells"],
     z: Float[np.ndarray, "cells"],
 ) -> tuple[Float[np.ndarray, "cells"], Int64[np.ndarray, "cells"]]:
-    """How far in front of the measured surface (along the optical axis, metres; NaN: unknown), and the nearest pixel."""
+    """Metres in front of the measured surface along the optical axis (NaN: unknown), and the nearest pixel."""
     left, top = u.astype(np.int64), v.astype(np.int64)
     cell = top * view.camera.width + left
     du, dv = u - left, v - top

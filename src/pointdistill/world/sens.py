@@ -42,7 +42,8 @@ def write_sens(
     Args:
         path: the `.sens` file to write.
         frames: what the rig saw; `frame.pose` is the DEPTH camera's pose, camera to world, metres.
-        rig: both cameras. Its `colour_to_depth` becomes the colour camera's extrinsics, the depth camera's are identity.
+        rig: both cameras. Its `colour_to_depth` becomes the colour camera's extrinsics; the depth camera's are the
+            identity.
         rate_hz: frames a second, for the time stamps (microseconds since the first frame).
 
     Returns:

@@ -37,9 +37,7 @@ def surface_nets(distance: Float32[np.ndarray, "x y z"], known: Bool[np.ndarray,
     return Surface(vertices, _faces(cells, values < 0, strides, distance.size), corners)
 
 
-def _crossed_cells(
-    inside: Bool[np.ndarray, "x y z"], known: Bool[np.ndarray, "x y z"]
-) -> Int64[np.ndarray, "cells"]:
+def _crossed_cells(inside: Bool[np.ndarray, "x y z"], known: Bool[np.ndarray, "x y z"]) -> Int64[np.ndarray, "cells"]:
     """Flat indices of the lowest corners of cells that are known on all corners and crossed by the surface."""
     some, every, complete = inside, inside, known
     for axis in range(3):

@@ -1,0 +1,32 @@
+"""What a loader hands to a method."""
+
+from dataclasses import dataclass
+
+
+import torch
+from jaxtyping import Float32, Int64
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class FrameBatch:
+    """Point clouds of frames with the teacher's targets.
+
+    Attributes:
+        points: within the unit sphere before augmentation; camera frame (x right, y down, z forward) or gravity
+            frame (z up), as the loader was told.
+        targets: the teacher's target of each frame.
+        index: each frame's number in its store.
+    """
+
+    points: Float32[Tensor, "batch points 3"]
+    targets: Float32[Tensor, "batch prefix dim"]
+    index: Int64[Tensor, "batch"]
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def to(self, device: str | torch.device) -> "FrameBatch":
+        """The same batch on a device; the copy overlaps with computation where memory is pinned."""
+        move = lambda tensor: tensor.to(device, non_blocking=True)  # noqa: E731
+        return type(self)(move(self.points), move(self.targets), move(self.index))

@@ -1,0 +1,191 @@
+"""ShapeNetPart as `shapenetcore_partanno_segmentation_benchmark_v0_normal` publishes it.
+
+synsetoffset2category.txt ("Chair<TAB>03001627"), train_test_split/shuffled_{train,val,test}_file_list.json
+("shape_data/03001627/<shape>"), <id>/<shape>.txt with "x y z nx ny nz part" a line, y up. A folder with other categories
+than the official 16 brings parts.json: {category: {"parts": {part id: part name}}}.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from pointdistill.console import track
+from pointdistill.datasets.axes import y_up_to_z_up
+from pointdistill.errors import DataError
+from pointdistill.io.columns import read_columns
+
+_GET = (
+    "Unpack shapenetcore_partanno_segmentation_benchmark_v0_normal.zip there, or write an embedded one with "
+    "`pointdistill world`."
+)
+
+OFFICIAL_PARTS: dict[str, tuple[int, ...]] = {
+    "Airplane": (0, 1, 2, 3),
+    "Bag": (4, 5),
+    "Cap": (6, 7),
+    "Car": (8, 9, 10, 11),
+    "Chair": (12, 13, 14, 15),
+    "Earphone": (16, 17, 18),
+    "Guitar": (19, 20, 21),
+    "Knife": (22, 23),
+    "Lamp": (24, 25, 26, 27),
+    "Laptop": (28, 29),
+    "Motorbike": (30, 31, 32, 33, 34, 35),
+    "Mug": (36, 37),
+    "Pistol": (38, 39, 40),
+    "Rocket": (41, 42, 43),
+    "Skateboard": (44, 45, 46),
+    "Table": (47, 48, 49),
+}
+"""The official 16 categories and the ids of their 50 parts; the release gives the parts no names."""
+
+
+@dataclass(frozen=True)
+class PartSet:
+    """Part-labelled shapes of one split.
+
+    Shapes hold different numbers of points: row i is filled up to the longest by going round its own points again, so
+    that any draw of rows is a draw of its points, and `points[i, :counts[i]]` are the published ones.
+
+    Attributes:
+        points: the published coordinates, turned to `up`.
+        parts: part id of each point.
+        counts: how many points each shape was published with.
+        categories: each shape's index into `category_names`.
+        names: each shape's file name.
+        category_names: sorted.
+        part_ids: the part ids of each category, in the order of `category_names`.
+        part_names: name of each part id.
+    """
+
+    points: Float32[np.ndarray, "shapes points 3"]
+    parts: Int64[np.ndarray, "shapes points"]
+    counts: Int64[np.ndarray, "shapes"]
+    categories: Int64[np.ndarray, "shapes"]
+    names: tuple[str, ...]
+    category_names: tuple[str, ...]
+    part_ids: tuple[tuple[int, ...], ...]
+    part_names: dict[int, str]
+
+    @property
+    def part_count(self) -> int:
+        """How many part ids there are over all categories: 50 in the official set."""
+        return max(self.part_names) + 1
+
+
+def read_shapenetpart(root: str | Path, split: str, up: Literal["y", "z"] = "z") -> PartSet:
+    """Read one split.
+
+    Args:
+        root: the data set's folder.
+        split: "train", "val", "test", or "trainval" for the first two together.
+        up: "z" turns shapes to stand on the xy plane; "y" leaves them as published.
+
+    Raises:
+        DataError: a missing folder, list or shape, an unknown category or part, or a bad line, with file and line.
+    """
+    root = Path(root)
+    folders = _categories(root)
+    part_table, part_names = _part_table(root, tuple(folders.values()))
+    names = sorted(part_table)
+    clouds, labels, categories, shapes = [], [], [], []
+    for list_path, folder, shape in track(_split(root, split), f"reading {split} shapes"):
+        if folder not in folders:
+            remedy = "Restore the official lists."
+            raise DataError(list_path, f"{folder} is not in synsetoffset2category.txt", remedy, f"shape {shape}")
+        category = folders[folder]
+        cloud, parts = _shape(root / folder / f"{shape}.txt", category, part_table[category])
+        clouds.append(y_up_to_z_up(cloud) if up == "z" else cloud)
+        labels.append(parts)
+        categories.append(names.index(category))
+        shapes.append(shape)
+    counts = np.array([len(cloud) for cloud in clouds], np.int64)
+    around = [np.arange(counts.max()) % count for count in counts]
+    return PartSet(
+        points=np.stack([cloud[rows] for cloud, rows in zip(clouds, around, strict=True)]),
+        parts=np.stack([parts[rows] for parts, rows in zip(labels, around, strict=True)]),
+        counts=counts,
+        categories=np.array(categories, np.int64),
+        names=tuple(shapes),
+        category_names=tuple(names),
+        part_ids=tuple(part_table[name] for name in names),
+        part_names=part_names,
+    )
+
+
+def _categories(root: Path) -> dict[str, str]:
+    """Folder name -> category name."""
+    if not root.is_dir():
+        raise DataError(root, "no such ShapeNetPart folder", _GET)
+    path = root / "synsetoffset2category.txt"
+    if not path.is_file():
+        raise DataError(path, "no such category list", _GET)
+    folders = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        name, _, folder = line.strip().rpartition("\t" if "\t" in line else " ")
+        if line.strip() and not name:
+            raise DataError(path, "not a category and a folder", "Restore the official list.", f"line {number}")
+        if name:
+            folders[folder.strip()] = name.strip()
+    return folders
+
+
+def _part_table(root: Path, categories: tuple[str, ...]) -> tuple[dict[str, tuple[int, ...]], dict[int, str]]:
+    """Part ids of each category, and the name of each part id."""
+    path = root / "parts.json"
+    if path.is_file():
+        try:
+            table = json.loads(path.read_text(encoding="utf-8"))
+            named = {category: {int(i): str(n) for i, n in entry["parts"].items()} for category, entry in table.items()}
+        except (ValueError, KeyError, TypeError, AttributeError):
+            remedy = 'It must be {category: {"parts": {part id: part name}}}.'
+            raise DataError(path, "not a table of parts", remedy) from None
+    else:
+        path = root / "synsetoffset2category.txt"
+        named = {
+            category: {part: f"{category} {position}" for position, part in enumerate(parts)}
+            for category, parts in OFFICIAL_PARTS.items()
+        }
+    unknown = [category for category in categories if category not in named]
+    if unknown:
+        remedy = "Categories beyond the official 16 need a parts.json that gives their part ids and names."
+        raise DataError(path, f"unknown category {unknown[0]!r}", remedy)
+    own = {category: named[category] for category in categories}
+    ids = {category: tuple(sorted(parts)) for category, parts in own.items()}
+    return ids, {part: name for parts in own.values() for part, name in parts.items()}
+
+
+def _split(root: Path, split: str) -> list[tuple[Path, str, str]]:
+    """(list, folder, shape) of each shape of the split."""
+    entries = []
+    for name in ("train", "val") if split == "trainval" else (split,):
+        path = root / "train_test_split" / f"shuffled_{name}_file_list.json"
+        try:
+            shapes = json.loads(path.read_text(encoding="utf-8"))
+            entries += [(path, *str(shape).split("/")[-2:]) for shape in shapes]
+        except FileNotFoundError:
+            raise DataError(path, "no such split list", _GET) from None
+        except (ValueError, TypeError):
+            raise DataError(path, "not a JSON list of shapes", "Restore the official list.") from None
+    if not entries or any(len(entry) != 3 for entry in entries):
+        path = root / "train_test_split"
+        raise DataError(path, f"the {split} list is empty or not <folder>/<shape>", "Restore the official lists.")
+    return entries
+
+
+def _shape(
+    path: Path, category: str, part_ids: tuple[int, ...]
+) -> tuple[Float32[np.ndarray, "points 3"], Int64[np.ndarray, "points"]]:
+    rows = read_columns(path, 7)
+    parts = rows[:, 6].astype(np.int64)
+    wrong = ~np.isin(rows[:, 6], part_ids)
+    if wrong.any():
+        line = int(wrong.argmax())
+        problem = f"part label {rows[line, 6]:g} is none of {category}'s {part_ids}"
+        remedy = "Restore the file; labels of other categories need a parts.json."
+        raise DataError(path, problem, remedy, f"line {line + 1}")
+    return rows[:, :3], parts

@@ -1,0 +1,42 @@
+"""Features from a few centres to every point."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from pointdistill.geometry.knn import knn
+from pointdistill.geometry.patches import gather
+
+_EPSILON = 1e-8  # keeps a point that lies on a centre finite: that centre then takes nearly all the weight
+
+
+class Nearest(NamedTuple):
+    """The centres that each query reads from."""
+
+    index: Int[Tensor, "batch queries near"]
+    """Nearest first."""
+    weights: Float[Tensor, "batch queries near"]
+    """Not negative, adding up to one for each query."""
+
+
+def three_nearest(queries: Float[Tensor, "batch queries 3"], centres: Float[Tensor, "batch groups 3"]) -> Nearest:
+    """The three nearest centres of each query (all of them if there are fewer), weighted by inverse SQUARED distance.
+
+    No gradient: coordinates are data. Source: PointNet++, section 3.4, with p = 2, k = 3 (its feature propagation).
+    """
+    queries, centres = queries.detach(), centres.detach()
+    index = knn(queries, centres, min(3, centres.shape[1]))
+    squared = (queries.unsqueeze(2) - gather(centres, index)).square().sum(-1)
+    inverse = 1 / (squared + _EPSILON)
+    return Nearest(index, inverse / inverse.sum(-1, keepdim=True))
+
+
+def interpolate(
+    features: Float[Tensor, "batch groups channels"],
+    index: Int[Tensor, "batch queries near"],
+    weights: Float[Tensor, "batch queries near"],
+) -> Float[Tensor, "batch queries channels"]:
+    """Weighted mean of the features that `index` names; differentiable in features and weights."""
+    return torch.einsum("bqnc,bqn->bqc", gather(features, index), weights.to(features.dtype))

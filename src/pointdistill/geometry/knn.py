@@ -1,0 +1,67 @@
+"""Nearest neighbours and squared distances."""
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from scipy.spatial import KDTree
+from torch import Tensor
+
+from pointdistill.geometry.threads import map_threads
+
+_MATRIX_ELEMENTS = 1 << 26  # at most this many distances at once on a GPU (256 MB in float32)
+_LEAF_POINTS = 32  # of 8, 16, 32, 64 the quickest for patches of 16 to 64 from clouds of 1,000 to 40,000 points
+
+
+def knn(
+    queries: Float[Tensor, "batch queries 3"], points: Float[Tensor, "batch points 3"], k: int
+) -> Int[Tensor, "batch queries k"]:
+    """Indices of each query's k nearest points, in ascending distance. No gradient.
+
+    Exact: coordinate differences, never the expanded |q|² - 2qp + |p|², whose cancellation swaps close neighbours.
+    The order of equally near points is not specified, but the same in every run. On the CPU a k-d tree for each cloud
+    (2 to 3 times quicker than all distances with a partial sort); elsewhere all distances in chunks of queries.
+
+    Raises:
+        ValueError: k does not fit the number of points, or (CPU) a coordinate is not finite.
+    """
+    available = points.shape[1]
+    if not 1 <= k <= available:
+        raise ValueError(f"cannot find {k} neighbours in clouds of {available} points")
+    queries, points = queries.detach(), points.detach()
+    if points.device.type != "cpu":
+        return _knn_matrix(queries, points, k)
+    clouds = list(zip(queries.double().numpy(), points.double().numpy(), strict=True))
+    if not clouds:
+        return torch.empty((0, queries.shape[1], k), dtype=torch.int64)
+    return torch.from_numpy(np.stack(map_threads(lambda cloud: _knn_tree(*cloud, k), clouds)))
+
+
+def _knn_tree(queries: np.ndarray, points: np.ndarray, k: int) -> np.ndarray:
+    # Balancing and shrinking the nodes costs more at the start than it saves in a few hundred look-ups.
+    tree = KDTree(points, leafsize=_LEAF_POINTS, compact_nodes=False, balanced_tree=False)
+    return tree.query(queries, k)[1].reshape(len(queries), k).astype(np.int64, copy=False)
+
+
+def _knn_matrix(queries: Tensor, points: Tensor, k: int) -> Tensor:
+    batch, available, _ = points.shape
+    rows = max(1, _MATRIX_ELEMENTS // max(1, batch * available))
+    parts = [
+        squared_distances(part, points).topk(k, dim=-1, largest=False, sorted=True).indices
+        for part in queries.split(rows, dim=1)
+    ]
+    return torch.cat(parts, dim=1)
+
+
+def squared_distances(
+    a: Float[Tensor, "*batch first 3"], b: Float[Tensor, "*batch second 3"]
+) -> Float[Tensor, "*batch first second"]:
+    """All squared distances between two sets of points, from coordinate differences. No gradient (it works in place:
+    a third of the memory of the broadcast form)."""
+    ax, ay, az = a.detach().unsqueeze(-1).unbind(-2)
+    bx, by, bz = b.detach().transpose(-1, -2).contiguous().unsqueeze(-3).unbind(-2)
+    total = (ax - bx).square_()
+    axis = ay - by
+    total += axis.square_()
+    torch.sub(az, bz, out=axis)
+    total += axis.square_()
+    return total

@@ -1,0 +1,170 @@
+"""A pre-training recipe on a store: build the method, train it, write backbone, method and provenance."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from pointdistill import __version__
+from pointdistill.engine.checkpoint import load_tensors, read_json, save_tensors, write_json
+from pointdistill.engine.pretrain import Report, pretrain
+from pointdistill.errors import CheckpointError, RecipeError
+from pointdistill.loader import FrameLoader
+from pointdistill.methods.controls import PermutedTargets
+from pointdistill.methods.distill import Distill, DistillConfig
+from pointdistill.methods.point_mae import PointMAE
+from pointdistill.models.checkpoints import save_backbone
+from pointdistill.models.point_transformer import PointTransformer
+from pointdistill.recipes.paper import paper
+from pointdistill.recipes.quickstart import quickstart
+from pointdistill.recipes.recipe import PretrainRecipe, as_json, recipe_hash
+from pointdistill.store import FrameStore
+
+
+def build_method(recipe: PretrainRecipe, store: FrameStore) -> Distill | PointMAE:
+    """The recipe's method with freshly initialised weights (torch's default generator)."""
+    backbone = PointTransformer(recipe.backbone)
+    if isinstance(recipe.method, DistillConfig):
+        mean, std = store.target_statistics()
+        return Distill(recipe.method, backbone, torch.as_tensor(mean), torch.as_tensor(std))
+    return PointMAE(recipe.method, backbone)
+
+
+def train_loader(recipe: PretrainRecipe, store: FrameStore) -> FrameLoader:
+    """Training batches as the recipe draws them."""
+    frames, engine = recipe.frames, recipe.engine
+    return FrameLoader(
+        store, engine.batch_size, frames.points, seed=engine.seed, frame=frames.frame, augment=frames.augmentation
+    )
+
+
+def heldout_loader(recipe: PretrainRecipe, store: FrameStore) -> FrameLoader:
+    """Held-out batches: the same clouds at each validation, no augmentation."""
+    frames = recipe.frames
+    size = min(64, len(store))
+    return FrameLoader(store, size, frames.points, seed=0, frame=frames.frame, augment=None, drop_last=False)
+
+
+def run_pretrain(
+    recipe: PretrainRecipe,
+    data: Path,
+    heldout: Path,
+    out: Path,
+    report: Report = lambda done, total, note: None,
+    permute_targets: bool = False,
+    device: str = "cpu",
+) -> dict:
+    """Pre-train, going on from the last checkpoint in `out`; a finished run is returned as it is.
+
+    Args:
+        recipe: what to do.
+        data: store of the training frames.
+        heldout: store of other scans, for the curves.
+        out: folder for log.jsonl, state.safetensors, method.safetensors, backbone.safetensors, backbone.json and
+            result.json.
+        report: progress callback.
+        permute_targets: the control that pairs each cloud with another frame's target.
+        device: where to train.
+
+    Returns:
+        The content of result.json: steps, seconds, held-out figures, the curve.
+
+    Raises:
+        RecipeError: `out` holds a run of another recipe or other data, or the store has too few frames.
+    """
+    train_store, heldout_store = FrameStore.open(data), FrameStore.open(heldout)
+    identity = recipe_hash(recipe, {"data": train_store.manifest_hash, "permuted": permute_targets})
+    if (Path(out) / "result.json").exists():
+        result = read_json(Path(out) / "result.json")
+        if result["identity"] != identity:
+            raise RecipeError(f"{out}: holds a run of another recipe or other data. Choose another output folder")
+        return result
+    if len(train_store) < recipe.engine.batch_size:
+        raise RecipeError(
+            f"{data}: {len(train_store)} frames are fewer than one batch of {recipe.engine.batch_size}. "
+            "Prepare more scans, or give a smaller batch size"
+        )
+    torch.manual_seed(recipe.engine.seed)
+    method = build_method(recipe, train_store)
+    loader = train_loader(recipe, train_store)
+    began = time.perf_counter()
+    rows = pretrain(
+        method,
+        PermutedTargets(loader, train_store, recipe.engine.seed) if permute_targets else loader,
+        heldout_loader(recipe, heldout_store),
+        recipe.engine,
+        Path(out),
+        identity,
+        device,
+        report,
+    )
+    result = {
+        "identity": identity,
+        "steps": rows[-1]["step"],
+        "seconds": time.perf_counter() - began,
+        "heldout": {name: rows[-1][name] for name in ("r2", "spread", "chamfer") if name in rows[-1]},
+        "curve": rows,
+    }
+    card = {
+        "recipe": as_json(recipe),
+        "version": __version__,
+        "data": {"store": train_store.manifest_hash, "frames": len(train_store), "targets_permuted": permute_targets},
+        "teacher": train_store.manifest["teacher"],
+        "heldout": result["heldout"],
+    }
+    save_tensors(Path(out) / "method.safetensors", method.state_dict(), {"identity": identity})
+    save_backbone(method.backbone, Path(out), card)
+    write_json(Path(out) / "result.json", result)
+    return result
+
+
+def load_distilled(recipe: PretrainRecipe, data: Path, out: Path) -> Distill:
+    """The whole distillation model (backbone, concepts, projector) of a finished `run_pretrain`, ready to predict.
+
+    Raises:
+        CheckpointError: no such run, or one of another architecture.
+    """
+    method = build_method(recipe, FrameStore.open(data))
+    tensors, _ = load_tensors(Path(out) / "method.safetensors")
+    try:
+        method.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise CheckpointError(
+            Path(out) / "method.safetensors", "does not fit this recipe", "Pre-train with this recipe first"
+        ) from error
+    assert isinstance(method, Distill)
+    return method.eval()
+
+
+def run_named_recipe(
+    name: str,
+    data: Path,
+    heldout: Path,
+    out: Path,
+    epochs: int | None,
+    batch_size: int | None,
+    seed: int,
+    device: str,
+    compile: bool,
+) -> None:
+    """`pointdistill pretrain NAME`."""
+    from pointdistill.console import console, progress
+
+    recipe = paper() if name == "paper" else quickstart("full").pretrain
+    changes = {"epochs": epochs, "batch_size": batch_size}
+    engine = replace(recipe.engine, **{key: value for key, value in changes.items() if value is not None})
+    precision = "bfloat16" if device.startswith("cuda") else engine.precision
+    recipe = replace(recipe, engine=replace(engine, seed=seed, compile=compile, precision=precision))
+    with progress() as bars:
+        task = bars.add_task(f"pre-training, recipe {name}", total=None, note="")
+        result = run_pretrain(
+            recipe,
+            data,
+            heldout,
+            out,
+            lambda done, total, note: bars.update(task, completed=done, total=total, note=note),
+            device=device,
+        )
+    figures = ", ".join(f"held-out {key} {value:.3f}" for key, value in result["heldout"].items())
+    console.print(f"{out / 'backbone.safetensors'}: {result['steps']} steps, {figures}", markup=False)

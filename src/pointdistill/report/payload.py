@@ -1,0 +1,234 @@
+"""What page.js draws, as plain JSON values: points decimated and quantised to 16 bits, curves, figures a seed."""
+
+import base64
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from pointdistill.report.comparison import INIT_NAMES, Line, mean_and_std, task_lines, title
+from pointdistill.report.examples import DetectionExample, Examples, PipelineExample, SegmentationExample
+from pointdistill.report.pictures import depth_uri, jpeg_uri, prefix_uri
+from pointdistill.report.schema import CurvePoint, PretrainingRun, Results, Row, TaskResult
+from pointdistill.seeding import numpy_generator
+
+POINT_BUDGET = 300_000  # over all scenes of a section: with 9 bytes a point some 4 MB of text
+FOUND_IOU = 0.25
+
+# 12 hues that stay apart on light and dark grounds, for classes that bring no colours.
+CLASS_COLOURS = np.array(
+    [(59, 125, 221), (240, 140, 46), (46, 160, 103), (214, 72, 84), (145, 99, 203), (158, 112, 84), (226, 112, 178),
+     (140, 145, 153), (188, 178, 40), (45, 182, 200), (110, 70, 30), (120, 200, 120)], dtype=np.uint8,
+)  # fmt: skip
+
+
+def payload(results: Results, examples: Examples) -> dict[str, Any]:
+    """All that the page's script needs, section by section."""
+    labelled: list[SegmentationExample] = [*examples.segmentation, *examples.parts]
+    return {
+        "bars": [bars(name, task) for name, task in results.tasks.items()],
+        "pretraining": pretraining_charts(results.pretraining),
+        "finetuning": [chart for name, task in results.tasks.items() if (chart := validation_chart(name, task))],
+        "pipeline": [pipeline(example) for example in examples.pipeline],
+        "detection": [detection(example, _share(examples.detection)) for example in examples.detection],
+        "labelled": [labelling(example, _share(labelled)) for example in labelled],
+    }
+
+
+def bars(name: str, task: TaskResult) -> dict[str, Any]:
+    """A task's main metric under each protocol and label fraction, a bar an initialisation with its figures a seed."""
+    shown = [line for line in task_lines(name, task) if line.metric == task.metric]
+    several = len({line.labels for line in shown}) > 1
+    groups = [{"label": _group_label(line, several), "bars": [_bar(line, init) for init in line.figures]} for line in shown]
+    axis = f"{task.metric} ({task.unit})" if task.unit else task.metric
+    return {"title": title(name), "axis": axis, "groups": groups, "no_learning": task.no_learning}
+
+
+def _group_label(line: Line, several: bool) -> str:
+    return f"{line.protocol}<br>{line.labels}" if several else line.protocol
+
+
+def _bar(line: Line, init: str) -> dict[str, Any]:
+    mean, std = mean_and_std(line.figures[init])
+    return {"init": init, "name": INIT_NAMES[init], "figures": line.figures[init], "mean": mean, "std": std}
+
+
+def pretraining_charts(runs: Sequence[PretrainingRun]) -> list[dict[str, Any]]:
+    """Loss curves, and the R^2 of the prefix on unseen rooms; reconstruction has a loss of another kind, so its own chart."""
+    reconstructions = [run for run in runs if run.method == "point_mae"]
+    distillations = [run for run in runs if run.method != "point_mae"]
+    charts = [
+        ("Distillation loss", "loss", [_run_series(run, "loss") for run in distillations]),
+        ("Held-out R² of the predicted prefix", "R²", [_run_series(run, "r2") for run in runs]),
+        ("Reconstruction loss (Point-MAE)", "loss", [_run_series(run, "loss") for run in reconstructions]),
+    ]
+    return [
+        {"title": heading, "x": "step", "y": axis, "series": kept}
+        for heading, axis, series in charts
+        if (kept := [one for one in series if len(one["x"]) > 1])
+    ]
+
+
+def _run_series(run: PretrainingRun, what: str) -> dict[str, Any]:
+    points = [point for point in run.curve if getattr(point, what) is not None]
+    name = f"{INIT_NAMES.get(run.method, run.method)}, seed {run.seed}"
+    return {
+        "init": run.method,
+        "name": name,
+        "x": [point.step for point in points],
+        "y": [_short(getattr(point, what)) for point in points],
+    }
+
+
+def validation_chart(name: str, task: TaskResult) -> dict[str, Any] | None:
+    """Validation curves of fine-tuning at the main label fraction: seeds thin, their mean thick where steps agree."""
+    rows = [row for row in task.rows if row.protocol == "fine-tuning" and row.labels == task.labels and any(row.curves)]
+    series = [one for row in rows for one in _row_series(row)]
+    axis = f"{task.metric} ({task.unit})" if task.unit else task.metric
+    return {"title": title(name), "x": "step", "y": axis, "series": series} if series else None
+
+
+def _row_series(row: Row) -> list[dict[str, Any]]:
+    name = INIT_NAMES[row.init]
+    curves = [curve for curve in row.curves if curve]
+    series = [_curve_series(row.init, f"{name}, {index + 1} of {len(curves)}", c) for index, c in enumerate(curves)]
+    steps = {tuple(point.step for point in curve) for curve in curves}
+    if len(steps) != 1:
+        return series
+    means = np.mean([[point.value for point in curve] for curve in curves], axis=0)
+    mean = {"init": row.init, "name": f"{name}, mean", "x": list(steps.pop()), "y": [_short(value) for value in means]}
+    return [mean] if len(curves) == 1 else [*({**one, "thin": True} for one in series), mean]
+
+
+def _curve_series(init: str, name: str, curve: Sequence[CurvePoint]) -> dict[str, Any]:
+    return {"init": init, "name": name, "x": [point.step for point in curve], "y": [_short(p.value) for p in curve]}
+
+
+def pipeline(example: PipelineExample) -> dict[str, Any]:
+    """A frame's pictures, captions and its cloud with the patches; camera frame turned to x right, y forward, z up."""
+    turned = example.cloud[:, [0, 2, 1]] * np.array([1, 1, -1], dtype=example.cloud.dtype)
+    centres = example.centres[:, [0, 2, 1]] * np.array([1, 1, -1], dtype=example.centres.dtype)
+    prefixes = [prefix for prefix in (example.teacher_prefix, example.student_prefix) if prefix is not None]
+    limit = float(np.quantile(np.abs(np.concatenate(prefixes)), 0.98)) if prefixes else 1.0
+    return {
+        "title": example.title,
+        "colour": jpeg_uri(example.colour),
+        "depth": depth_uri(example.depth),
+        "truth": example.truth,
+        "teacher": example.teacher,
+        "student": example.student,
+        "teacher_prefix": None if example.teacher_prefix is None else prefix_uri(example.teacher_prefix, limit),
+        "student_prefix": None if example.student_prefix is None else prefix_uri(example.student_prefix, limit),
+        "cloud": _quantised(turned),
+        "patches": _base64(example.patches.astype("<u4")),
+        "size": example.patches.shape[1],
+        "centres": centres.round(4).tolist(),
+    }
+
+
+def detection(example: DetectionExample, points: int) -> dict[str, Any]:
+    """A scene's points, its true boxes, and its predicted boxes by descending score, each with the true box it found."""
+    keep = _keep(len(example.points), points)
+    order = np.argsort(-example.scores, kind="stable")
+    boxes, names = example.predicted_boxes[order], [example.predicted_names[index] for index in order]
+    found, overlap = matches(boxes, names, example.true_boxes, example.true_names)
+    return {
+        "title": example.title,
+        "cloud": _quantised(example.points[keep]),
+        "colours": _base64(example.colours[keep]),
+        "true": {"boxes": example.true_boxes.round(3).tolist(), "names": example.true_names},
+        "predicted": {
+            "boxes": boxes.round(3).tolist(),
+            "names": names,
+            "scores": example.scores[order].round(3).tolist(),
+            "found": found.tolist(),
+            "overlap": overlap.round(2).tolist(),
+        },
+    }
+
+
+def matches(
+    boxes: Float[np.ndarray, "predicted 6"],
+    names: Sequence[str],
+    true_boxes: Float[np.ndarray, "true 6"],
+    true_names: Sequence[str],
+) -> tuple[Bool[np.ndarray, " predicted"], Float[np.ndarray, " predicted"]]:
+    """Which predictions, best score first, find a true box of their class, and the greatest overlap with one.
+
+    As in AP: a prediction takes the true box it overlaps most; it counts if the IoU is above 0.25 and no better scored one
+    had taken that box. Since only better scored ones matter, a score threshold does not change who found what.
+    """
+    found, best = np.zeros(len(boxes), dtype=bool), np.zeros(len(boxes))
+    taken: set[int] = set()
+    for index, name in enumerate(names):
+        same = np.array([other == name for other in true_names], dtype=bool)
+        if not same.any():
+            continue
+        overlaps = np.where(same, _iou(boxes[index], true_boxes), -1.0)
+        target = int(overlaps.argmax())
+        best[index] = overlaps[target]
+        found[index] = overlaps[target] > FOUND_IOU and target not in taken
+        taken |= {target} if found[index] else set()
+    return found, best
+
+
+def _iou(box: Float[np.ndarray, "6"], others: Float[np.ndarray, "n 6"]) -> Float[np.ndarray, " n"]:
+    low = np.maximum(box[:3] - box[3:] / 2, others[:, :3] - others[:, 3:] / 2)
+    high = np.minimum(box[:3] + box[3:] / 2, others[:, :3] + others[:, 3:] / 2)
+    shared = np.clip(high - low, 0, None).prod(axis=1)
+    return shared / np.maximum(box[3:].prod() + others[:, 3:].prod(axis=1) - shared, 1e-12)
+
+
+def labelling(example: SegmentationExample, points: int) -> dict[str, Any]:
+    """A labelled cloud: true and predicted class a point (-1: none), names and colours, the share of points right."""
+    keep = _keep(len(example.points), points)
+    colours = example.class_colours
+    if colours is None:
+        colours = CLASS_COLOURS[np.arange(len(example.names)) % len(CLASS_COLOURS)]
+    known = example.truth >= 0
+    right = float((example.truth == example.predicted)[known].mean()) if known.any() else None
+    return {
+        "title": example.title,
+        "kind": example.kind,
+        "cloud": _quantised(example.points[keep]),
+        "truth": _classes(example.truth[keep]),
+        "predicted": _classes(example.predicted[keep]),
+        "names": example.names,
+        "colours": colours.tolist(),
+        "right": right,
+    }
+
+
+def _share(scenes: Sequence[Any]) -> int:
+    """Points a scene may keep, so that a page of fifty scenes stays quick."""
+    return int(np.clip(POINT_BUDGET // max(len(scenes), 1), 4000, 20000))
+
+
+def _keep(count: int, limit: int) -> Int[np.ndarray, " kept"]:
+    """Indices of at most `limit` points, chosen at random but the same in each page."""
+    if count <= limit:
+        return np.arange(count)
+    return np.sort(numpy_generator(0, "report", count).choice(count, limit, replace=False))
+
+
+def _quantised(points: Float[np.ndarray, "points 3"]) -> dict[str, Any]:
+    """Points as 16 bit steps within their bounding box: point = lower + step * value, axis by axis."""
+    lower = points.min(axis=0) if len(points) else np.zeros(3)
+    extent = (points.max(axis=0) - lower) if len(points) else np.ones(3)
+    step = np.maximum(extent, 1e-9) / 65535
+    values = np.rint((points - lower) / step).astype("<u2")
+    return {"lower": lower.tolist(), "step": step.tolist(), "values": _base64(values)}
+
+
+def _classes(labels: Int[np.ndarray, " points"]) -> str:
+    """Class indices as bytes, 255 for none."""
+    return _base64(np.where((labels < 0) | (labels > 254), 255, labels).astype(np.uint8))
+
+
+def _base64(values: np.ndarray) -> str:
+    return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode()
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.5g}")

@@ -1,0 +1,188 @@
+"""Prepared frames: memory-mapped arrays, one row a frame, and a manifest. Written by prepare.py, read by loader.py."""
+
+import io
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float16, Float32, Int, Int16, Int32, Int64
+from PIL import Image
+
+from pointdistill import manifest
+from pointdistill.errors import DataError
+
+FORMAT = 1
+_AGAIN = "Run `pointdistill prepare` with this folder again; it keeps what is finished."
+HALF_RANGE = 1 << 15
+"""Added to the int16 coordinates to make them count from the lower corner of the frame's box."""
+
+FIELDS: dict[str, str] = {
+    "points": "int16",
+    "counts": "int32",
+    "lower": "float32",
+    "step": "float32",
+    "centre": "float32",
+    "scale": "float32",
+    "colour_intrinsics": "float32",
+    "depth_intrinsics": "float32",
+    "colour_to_depth": "float32",
+    "colour_size": "int32",
+    "depth_size": "int32",
+    "poses": "float32",
+    "scans": "int32",
+    "frames": "int32",
+    "targets": "float16",
+}
+"""The arrays of a store, one .npy each, and their types."""
+
+
+@dataclass(frozen=True)
+class FrameStore:
+    """Frames of a store; all arrays have one row a frame. Metres; camera frame is x right, y down, z forward.
+
+    Attributes:
+        path: the store's folder.
+        manifest: what it was made from: settings, teacher, skipped frames, hashes.
+        points: int16 coordinates; `lower + (points + 32768) * step` is in the depth camera's frame. Rows from
+            `counts` on are filling.
+        counts: how many points each frame has.
+        lower, step: lower corner of the frame's box, and the size of one unit, along each axis.
+        centre, scale: the mean of the points, and the distance of the farthest from it.
+        colour_intrinsics, depth_intrinsics: of each camera, pixel centres at integers.
+        colour_to_depth: from the colour camera's frame to the depth camera's.
+        colour_size, depth_size: (width, height) of the images that the intrinsics belong to.
+        poses: depth camera to world, z up.
+        scans, frames: each frame's scan, an index into `scan_names`, and its number in the recording.
+        targets: what the teacher said about the colour image.
+    """
+
+    path: Path
+    manifest: dict[str, Any] = field(repr=False)
+    points: Int16[np.ndarray, "frames points 3"] = field(repr=False)
+    counts: Int32[np.ndarray, "frames"] = field(repr=False)
+    lower: Float32[np.ndarray, "frames 3"] = field(repr=False)
+    step: Float32[np.ndarray, "frames 3"] = field(repr=False)
+    centre: Float32[np.ndarray, "frames 3"] = field(repr=False)
+    scale: Float32[np.ndarray, "frames"] = field(repr=False)
+    colour_intrinsics: Float32[np.ndarray, "frames 4 4"] = field(repr=False)
+    depth_intrinsics: Float32[np.ndarray, "frames 4 4"] = field(repr=False)
+    colour_to_depth: Float32[np.ndarray, "frames 4 4"] = field(repr=False)
+    colour_size: Int32[np.ndarray, "frames 2"] = field(repr=False)
+    depth_size: Int32[np.ndarray, "frames 2"] = field(repr=False)
+    poses: Float32[np.ndarray, "frames 4 4"] = field(repr=False)
+    scans: Int32[np.ndarray, "frames"] = field(repr=False)
+    frames: Int32[np.ndarray, "frames"] = field(repr=False)
+    targets: Float16[np.ndarray, "frames prefix dim"] = field(repr=False)
+
+    @classmethod
+    def open(cls, path: str | Path, verify: bool = False) -> "FrameStore":
+        """Open a finished store; sizes and types of all arrays are checked against the manifest.
+
+        Args:
+            verify: also compare the sha256 of every file with the manifest's.
+
+        Raises:
+            DataError: no manifest (preparation did not finish), another format, or a file that differs from it.
+        """
+        path = Path(path)
+        content = manifest.read_json(path / manifest.NAME, _AGAIN)
+        if content.get("kind") != "frames" or content.get("format") != FORMAT:
+            raise DataError(path / manifest.NAME, f"is not of a frame store of format {FORMAT}", _AGAIN)
+        for name, entry in content["files"].items():
+            _check_file(path / name, entry, verify)
+        arrays = {name: _map(path / f"{name}.npy", content["files"][f"{name}.npy"]) for name in FIELDS}
+        return cls(path, content, **arrays)
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    @property
+    def scan_names(self) -> list[str]:
+        return self.manifest["scans"]
+
+    @property
+    def teacher(self) -> dict[str, Any]:
+        """identity, weights_hash and target_shape of the teacher."""
+        return self.manifest["teacher"]
+
+    @property
+    def target_shape(self) -> tuple[int, int]:
+        return self.targets.shape[1], self.targets.shape[2]
+
+    @property
+    def manifest_hash(self) -> str:
+        """sha256 of the manifest, and through the hashes in it of all data."""
+        return manifest.file_sha256(self.path / manifest.NAME)
+
+    def cloud(self, index: int) -> Float32[np.ndarray, "points 3"]:
+        """All points of a frame, metres, in the depth camera's frame."""
+        rows = self.points[index, : self.counts[index]].astype(np.float32)
+        return self.lower[index] + (rows + HALF_RANGE) * self.step[index]
+
+    def pose(self, index: int) -> Float32[np.ndarray, "4 4"]:
+        """Depth camera to world, metres, z up."""
+        return np.array(self.poses[index])
+
+    def scan_of(self, index: int) -> str:
+        return self.scan_names[int(self.scans[index])]
+
+    def in_scans(self, names: set[str]) -> Bool[np.ndarray, "frames"]:
+        """Which frames are of these scans: to hold out whole scans, never single frames of one."""
+        return np.isin(self.scans, [i for i, name in enumerate(self.scan_names) if name in names])
+
+    def image(self, index: int) -> Image.Image:
+        """The frame's colour image, its shorter side as `keep_images` said.
+
+        Raises:
+            DataError: the store was prepared without images.
+        """
+        if "images.bin" not in self.manifest["files"]:
+            raise DataError(self.path, "holds no images", "Prepare it with --keep-images 224.")
+        offsets = self.image_offsets
+        with (self.path / "images.bin").open("rb") as file:
+            file.seek(int(offsets[index]))
+            data = file.read(int(offsets[index + 1] - offsets[index]))
+        return Image.open(io.BytesIO(data)).convert("RGB")
+
+    @cached_property
+    def image_offsets(self) -> Int64[np.ndarray, "frames_and_end"]:
+        return np.load(self.path / "image_offsets.npy", mmap_mode="r", allow_pickle=False)
+
+    def target_statistics(
+        self, indices: Int[np.ndarray, "chosen"] | None = None
+    ) -> tuple[Float32[np.ndarray, "prefix dim"], Float32[np.ndarray, "prefix dim"]]:
+        """Mean and standard deviation of the targets over some frames (all, unless told)."""
+        chosen = np.arange(len(self)) if indices is None else np.asarray(indices)
+        total = np.zeros(self.target_shape)
+        squares = np.zeros(self.target_shape)
+        # Two passes: the mean holds most of a prefix's energy, so subtracting squares would lose digits.
+        for rows in np.array_split(chosen, -(-len(chosen) // 1024)):
+            total += self.targets[rows].sum(0, dtype=np.float64)
+        mean = total / len(chosen)
+        for rows in np.array_split(chosen, -(-len(chosen) // 1024)):
+            squares += ((self.targets[rows] - mean) ** 2).sum(0)
+        return mean.astype(np.float32), np.sqrt(squares / len(chosen)).astype(np.float32)
+
+
+def _check_file(path: Path, entry: dict[str, Any], verify: bool) -> None:
+    if not path.is_file():
+        raise DataError(path, "is missing from the store", f"Delete the store's {manifest.NAME}. {_AGAIN}")
+    remedy = f"Delete the store and prepare it again; {path.name} was changed or damaged."
+    if path.stat().st_size != entry["bytes"]:
+        raise DataError(path, f"has {path.stat().st_size} bytes where {entry['bytes']} belong", remedy)
+    if verify and manifest.file_sha256(path) != entry["sha256"]:
+        raise DataError(path, "differs from its sha256 in the manifest", remedy)
+
+
+def _map(path: Path, entry: dict[str, Any]) -> np.ndarray:
+    """The array as a plain view of the mapped file: numpy's memmap class would cost microseconds at every slice."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise DataError(path, f"is not a readable array ({error})", _AGAIN) from None
+    if array.dtype != entry["dtype"] or list(array.shape) != entry["shape"]:
+        found = f"{array.dtype} {array.shape}"
+        raise DataError(path, f"is {found} where the manifest says {entry['dtype']} {entry['shape']}", _AGAIN)
+    return np.asarray(array)

@@ -1,0 +1,203 @@
+"""Semantic segmentation of rooms (paper section 4.2.2, Appendix A.2): ScanNetV2's 20 classes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from pointdistill.datasets.scannet import SEMANTIC_CLASSES, Scene
+from pointdistill.metrics.iou import ConfusionMatrix
+from pointdistill.metrics.probe import linear_probe
+from pointdistill.models.heads import SemanticSegmentationHead, interpolate, nearest_centres
+from pointdistill.models.point_transformer import Features, PointTransformer
+from pointdistill.seeding import numpy_generator
+from pointdistill.tasks.base import Figures, Losses, Sample, Splits, TaskModel, device_of
+from pointdistill.tasks.checks import check_scenes
+from pointdistill.tasks.columns import Column, floor_height, random_column, vote
+from pointdistill.tasks.sampling import random_yaw
+
+Scenes = Sequence[Scene]
+
+
+@dataclass(frozen=True)
+class ColumnBatch:
+    """Columns of rooms.
+
+    Attributes:
+        points: metres, x and y relative to the column's middle, z above the floor (z up).
+        colours: red, green, blue, 0..1.
+        labels: class indices, -1 where unlabelled.
+    """
+
+    points: Float[Tensor, "batch points 3"]
+    colours: Float[Tensor, "batch points 3"]
+    labels: Int[Tensor, "batch points"]
+
+
+class SemanticSegmentationModel(TaskModel):
+    """Backbone on the column in the unit sphere, and the head on each point's three nearest centres."""
+
+    def __init__(self, backbone: PointTransformer, task: "SemanticSegmentation"):
+        super().__init__(backbone)
+        self.group_count, self.group_size = task.group_count, task.group_size
+        self.point_inputs, self.colour = task.point_inputs, task.colour
+        own = 3 * (task.point_inputs + task.colour)
+        self.head = SemanticSegmentationHead(backbone.width, len(task.classes), task.hidden, own, task.dropout)
+
+    def forward(
+        self, points: Float[Tensor, "batch points 3"], colours: Float[Tensor, "batch points 3"]
+    ) -> Float[Tensor, "batch points classes"]:
+        """Class logits of every point of columns given in metres."""
+        normalised = in_unit_sphere(points)
+        features = self.backbone(normalised, self.group_count, self.group_size)
+        own = [points] * self.point_inputs + [colours] * self.colour
+        return self.head(features.tokens, features.centres, normalised, torch.cat(own, -1) if own else None)
+
+
+def in_unit_sphere(points: Float[Tensor, "batch points 3"]) -> Float[Tensor, "batch points 3"]:
+    """Clouds centred and divided by their radius: what pre-training saw (PAPER_NOTES, inputs of downstream tasks)."""
+    shifted = points - points.mean(1, keepdim=True)
+    return shifted / shifted.norm(dim=-1).amax(1)[:, None, None].clamp_min(1e-6)
+
+
+@dataclass(frozen=True)
+class SemanticSegmentation:
+    """Settings and protocol; the defaults are the paper's (ViT-S, ScanNetV2).
+
+    Attributes:
+        points: points drawn from each column.
+        group_count, group_size: patches.
+        side: edge of the columns, metres.
+        hidden, dropout: of the head's two convolution blocks.
+        point_inputs: the head also sees each point's place in the column and height above the floor, metres.
+        colour: the head also sees each point's colour.
+        yaw: turn training columns about z at random.
+        scale: range of the training columns' uniform scale.
+        stride: distance of neighbouring columns in tests, metres.
+        passes: draws in each test column at most; None until each of its vertices was drawn.
+        columns_per_scene: columns an epoch takes from each scene.
+        classes: NYU40 ids, in the order of the class indices.
+        probe_columns: columns a scene that the linear probe and quick evaluations see.
+        probe_points: points a column that the linear probe sees.
+    """
+
+    name: ClassVar[str] = "semantic_segmentation"
+    metric: ClassVar[str] = "miou"
+
+    points: int = 8192
+    group_count: int = 256
+    group_size: int = 32
+    side: float = 1.5
+    hidden: tuple[int, int] = (512, 256)
+    dropout: float = 0.5
+    point_inputs: bool = False
+    colour: bool = False
+    yaw: bool = True
+    scale: tuple[float, float] = (0.9, 1.1)
+    stride: float = 0.75
+    passes: int | None = None
+    columns_per_scene: int = 1
+    classes: tuple[int, ...] = tuple(c.nyu40 for c in SEMANTIC_CLASSES)
+    probe_columns: int = 8
+    probe_points: int = 256
+
+    def check(self, data: Splits[Scenes]) -> None:
+        """Finite coordinates, enough vertices: else DataError."""
+        check_scenes(data, minimum=self.group_count, boxes=False)
+
+    def size(self, split: Scenes) -> int:
+        """Columns an epoch."""
+        return len(split) * self.columns_per_scene
+
+    def model(self, backbone: PointTransformer, data: Splits[Scenes]) -> SemanticSegmentationModel:
+        """The backbone with a fresh head."""
+        return SemanticSegmentationModel(backbone, self)
+
+    def batch(self, split: Scenes, samples: list[Sample], seed: int) -> ColumnBatch:
+        """Random columns, turned and scaled."""
+        columns = []
+        for sample in samples:
+            scene, generator = split[sample.index % len(split)], numpy_generator(seed, "sample", *sample)
+            column = self._random_column(scene, generator)
+            points = random_yaw(column.points, generator) if self.yaw else column.points
+            points = points * np.float32(generator.uniform(*self.scale))
+            columns.append((scene, Column(column.index, points)))
+        return self._batch(columns)
+
+    def loss(self, model: SemanticSegmentationModel, batch: ColumnBatch) -> Losses:
+        """Cross-entropy, mean over the labelled points."""
+        logits = model(batch.points, batch.colours)
+        loss = F.cross_entropy(logits.flatten(0, 1), batch.labels.flatten(), ignore_index=-1, reduction="sum")
+        loss = loss / (batch.labels >= 0).sum().clamp_min(1)
+        return Losses(loss, {"cross_entropy": loss})
+
+    @torch.inference_mode()
+    def evaluate(self, model: SemanticSegmentationModel, split: Scenes, seed: int, quick: bool = False) -> Figures:
+        """Class mIoU, mean class accuracy and overall accuracy over every labelled vertex; `quick`: random columns."""
+        model.eval()
+        score = ConfusionMatrix(len(self.classes))
+        for number, scene in enumerate(split):
+            if quick:
+                batch = self._probe_batch(scene, number, seed)
+                logits = model(batch.points.to(device_of(model)), batch.colours.to(device_of(model)))
+                score.update(logits.argmax(-1).flatten().cpu().numpy(), batch.labels.flatten().numpy())
+            else:
+                score.update(self.label_scene(model, scene, seed), self.labels(scene))
+        return self._figures(score)
+
+    @torch.inference_mode()
+    def label_scene(self, model: SemanticSegmentationModel, scene: Scene, seed: int) -> Int[np.ndarray, " vertices"]:
+        """The class index of every vertex of a scene, by overlapping columns and voting; depends on this scene only."""
+        model.eval()
+        device = device_of(model)
+
+        def predict(columns: list[Column]) -> Float[np.ndarray, "columns points classes"]:
+            batch = self._batch([(scene, column) for column in columns])
+            return model(batch.points.to(device), batch.colours.to(device)).softmax(-1).cpu().numpy()
+
+        generator = numpy_generator(seed, "vote", scene.name)
+        votes = vote(
+            scene.points, predict, len(self.classes), self.points, self.side, self.stride, self.passes, generator
+        )
+        return votes.argmax(1)
+
+    def labels(self, scene: Scene) -> Int[np.ndarray, " vertices"]:
+        """Class indices of the scene's vertices, -1 for all other NYU40 ids."""
+        table = np.full(max(256, max(self.classes) + 1), -1, np.int64)
+        table[list(self.classes)] = np.arange(len(self.classes))
+        return table[scene.semantic]
+
+    def baseline(self, data: Splits[Scenes]) -> Figures:
+        """The most frequent class of the training vertices, everywhere."""
+        counts = sum(
+            np.bincount(labels[labels >= 0], minlength=len(self.classes)) for labels in map(self.labels, data.train)
+        )
+        score = ConfusionMatrix(len(self.classes))
+        for scene in data.test:
+            labels = self.labels(scene)
+            score.update(np.full(len(labels), np.argmax(counts)), labels)
+        return self._figures(score)
+
+    def probe(self, backbone: PointTransformer, data: Splits[Scenes], seed: int) -> Figures:
+        """A linear classifier on frozen token features interpolated to points of random columns; its mIoU there."""
+        train, test = (self._point_features(backbone, split, seed) for split in (data.train, data.test))
+        return linear_probe(*train, *test, len(self.classes))
+
+    def _random_column(self, scene: Scene, generator: np.random.Generator) -> Column:
+        return random_column(
+            scene.points, scene.semantic > 0, self.points, self.side, floor_height(scene.points), generator
+        )
+
+    def _batch(self, columns: list[tuple[Scene, Column]]) -> ColumnBatch:
+        colours = [scene.colours[column.index].astype(np.float32) / 255 for scene, column in columns]
+        labels = [self.labels(scene)[column.index] for scene, column in columns]
+        return ColumnBatch(
+            torch.from_numpy(np.stack([column.points for _, column in columns])),
+            torch.from_numpy(np.stack(colours)),
+            torch.from_numpy(np.stack(labels)),
+        )

@@ -1,0 +1,42 @@
+"""Output folders that can be left and taken up again: what lies under its final name is complete, and a folder holds
+what its `world.json` says and nothing else."""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from pointdistill.errors import DataError
+
+RECORD = "world.json"
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a file beside `path`, then give it its name: nobody ever sees half of it."""
+    unfinished = path.with_name(path.name + ".partial")
+    write(unfinished)
+    os.replace(unfinished, path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+    write_atomically(path, lambda unfinished: unfinished.write_text(text, encoding="utf-8"))
+
+
+def claim(root: Path, content: Mapping[str, object]) -> None:
+    """Record in `root/world.json` what is written to this folder.
+
+    Raises:
+        DataError: the folder already holds something else.
+    """
+    text = json.dumps(content, indent=1)
+    path = root / RECORD
+    if not path.is_file():
+        root.mkdir(parents=True, exist_ok=True)
+        write_text(path, text)
+    elif path.read_text(encoding="utf-8") != text:
+        raise DataError(
+            path,
+            "this folder was written with other settings or seeds",
+            "Choose another folder, or delete this one to write it anew.",
+        )
