@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-
 import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor

@@ -1,21 +1,20 @@
 """Recordings -> a store of frames: unproject depth and run the frozen teacher, once a frame (paper, section 3.3).
 
-The unit of work is one scan: its part file is written whole or not at all, the parts are put together at the end, and the
-manifest comes last. Neither the number of workers nor interruptions change a byte of the result.
+The unit of work is one scan: its part file is written whole or not at all, the parts are put together at the end, and
+the manifest comes last. Neither the number of workers nor interruptions change a byte of the result.
 """
 
+import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from pointdistill import manifest
 from pointdistill.console import console
 from pointdistill.datasets.recording import Recording
 from pointdistill.datasets.scannet.layout import recordings as scannet_recordings
-from pointdistill.errors import DataError
 from pointdistill.parallel import parallel_map
-from pointdistill.parts import ScanJob, forget_teachers, part_is_whole, part_path, prepare_scan, remember_teacher
 from pointdistill.prepared_labels import (
     ObjectStore,
     SceneStore,
@@ -25,6 +24,15 @@ from pointdistill.prepared_labels import (
     prepare_objects,
     prepare_part_shapes,
     prepare_scenes,
+)
+from pointdistill.scan_part import (
+    FrameSettings,
+    ScanJob,
+    forget_teachers,
+    part_is_whole,
+    part_path,
+    prepare_scan,
+    remember_teacher,
 )
 from pointdistill.store import FORMAT, FrameStore
 from pointdistill.store_writer import assemble
@@ -43,27 +51,6 @@ __all__ = [
     "prepare_recordings",
     "prepare_scenes",
 ]
-
-
-@dataclass(frozen=True)
-class FrameSettings:
-    """What decides the content of a frame store, beside the recordings and the teacher.
-
-    Attributes:
-        every: take every n-th frame of a recording (the paper's "frame sampling 25").
-        points: keep so many random valid points of a frame; each draw in training takes fewer, afresh.
-        keep_images: also keep the colour images as jpegs, the shorter side this long.
-        min_valid: skip frames where a smaller share of the depth pixels is valid.
-        batch: images given to the teacher at once; batches never cross scans.
-        seed: of the choice of points.
-    """
-
-    every: int = 25
-    points: int = 16384
-    keep_images: int | None = None
-    min_valid: float = 0.05
-    batch: int = 16
-    seed: int = 0
 
 
 def prepare_frames(
@@ -123,6 +110,7 @@ def prepare_recordings(
     with manifest.exclusive(out):
         manifest.claim(out, settings_there)
         if (out / manifest.NAME).is_file():
+            shutil.rmtree(out / "parts", ignore_errors=True)  # an interruption may have left them after the manifest
             return FrameStore.open(out)
         jobs = [
             ScanJob(recording, part_path(out, recording.name), settings, settings_there["teacher"], teacher_factory)

@@ -1,17 +1,19 @@
 """Parts of all scans -> the arrays of a frame store, its manifest last."""
 
 import json
+import os
 import shutil
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from pointdistill import manifest
 from pointdistill.console import track
 from pointdistill.errors import DataError
-from pointdistill.parts import part_path
+from pointdistill.scan_part import part_path
 from pointdistill.store import FIELDS
 
 
@@ -27,81 +29,89 @@ def assemble(out: Path, scans: list[str], settings: dict[str, Any]) -> None:
         why = f"; the first: {skipped[0]['scan']} frame {skipped[0]['frame']}, {skipped[0]['why']}" if skipped else ""
         raise DataError(out, f"none of the {len(scans)} scans has a usable frame{why}", "Look at the recordings.")
     widest = max(int(count.max()) for count in counts if len(count))
-    shapes |= {"points": (widest, 3), "counts": (), "scans": ()}
-    for name in FIELDS:
-        array = np.lib.format.open_memmap(_partial(out, name), "w+", FIELDS[name], (frames, *shapes[name]))
-        del array
-    _fill(out, scans)
-    images = _write_images(out, scans) if settings["keep_images"] else []
-    for name in FIELDS:
-        _partial(out, name).replace(out / f"{name}.npy")
-    files = [f"{name}.npy" for name in FIELDS] + images
+    shapes |= {"points": (widest, 3), "scans": ()}
+    _write_arrays(out, scans, frames, shapes)
+    names = [f"{name}.npy" for name in FIELDS]
+    if settings["keep_images"]:
+        names += _write_images(out, scans, frames)
+    for name in names:
+        _partial(out, name).replace(out / name)
     content = {
-        **{key: value for key, value in settings.items() if key in ("format", "kind", "teacher", "scans", "source")},
-        "settings": settings,
+        **settings,
         "frames": frames,
         "skipped": skipped,
         "skipped_count": len(skipped),
-        "files": {name: _describe(out / name) for name in track(files, "hashing")},
+        "files": {name: _describe(out / name) for name in track(names, "hashing")},
     }
     manifest.write_json(out / manifest.NAME, content)
     shutil.rmtree(out / "parts")
 
 
 def _partial(out: Path, name: str) -> Path:
-    return out / f"{name}.npy.partial"
+    return out / f"{name}.partial"
+
+
+def _parts(out: Path, scans: list[str]) -> Iterator[Any]:
+    for scan in scans:
+        with np.load(part_path(out, scan), allow_pickle=False) as part:
+            yield part
 
 
 def _survey(out: Path, scans: list[str]) -> tuple[list[np.ndarray], dict[str, tuple[int, ...]], list[dict]]:
     """Point counts a scan, the shape of one row of each array, and all skipped frames."""
     counts, shapes, skipped = [], {}, []
-    for scan in scans:
-        with np.load(part_path(out, scan), allow_pickle=False) as part:
-            counts.append(part["counts"])
-            skipped += json.loads(str(part["skipped"]))
-            if not shapes and len(part["counts"]):
-                shapes = {name: part[name].shape[1:] for name in FIELDS if name in part and name != "points"}
+    for part in _parts(out, scans):
+        counts.append(part["counts"])
+        skipped += json.loads(str(part["skipped"]))
+        if not shapes and len(part["counts"]):
+            shapes = {name: part[name].shape[1:] for name in FIELDS if name in part and name != "points"}
     return counts, shapes, skipped
 
 
-def _fill(out: Path, scans: list[str]) -> None:
-    arrays = {name: np.lib.format.open_memmap(_partial(out, name), "r+") for name in FIELDS}
-    row = 0
-    for number, scan in enumerate(track(scans, "putting scans together")):
-        with np.load(part_path(out, scan), allow_pickle=False) as part:
-            counts = part["counts"]
-            if not len(counts):
-                continue
-            rows = slice(row, row + len(counts))
-            for name in FIELDS:
-                if name == "scans":
-                    arrays[name][rows] = number
-                elif name == "points":
-                    for offset, points in enumerate(np.split(part[name], np.cumsum(counts)[:-1])):
-                        arrays[name][row + offset, : len(points)] = points
-                else:
-                    arrays[name][rows] = part[name]
-            row += len(counts)
-    for array in arrays.values():
-        array.flush()
-
-
-def _write_images(out: Path, scans: list[str]) -> list[str]:
-    """All jpegs one after the other, and where each begins; the last offset is the end."""
-    sizes = []
-    partial = out / "images.bin.partial"
+def _write_arrays(out: Path, scans: list[str], frames: int, shapes: dict[str, tuple[int, ...]]) -> None:
+    """Each array as .npy, written from front to back: through a memory map, a full disk would kill the process."""
     with ExitStack() as stack:
-        file = stack.enter_context(partial.open("wb"))
-        for scan in scans:
-            part = stack.enter_context(np.load(part_path(out, scan), allow_pickle=False))
+        files = {name: stack.enter_context(_partial(out, f"{name}.npy").open("wb")) for name in FIELDS}
+        for name, file in files.items():
+            _write_header(file, FIELDS[name], (frames, *shapes[name]))
+        for number, part in enumerate(track(_parts(out, scans), "putting scans together", len(scans))):
+            counts = part["counts"]
+            for name, file in files.items() if len(counts) else ():
+                if name == "scans":
+                    rows = np.full(len(counts), number)
+                elif name == "points":
+                    rows = np.zeros((len(counts), *shapes["points"]), FIELDS["points"])
+                    rows[np.arange(shapes["points"][0]) < counts[:, None]] = part["points"]
+                else:
+                    rows = part[name]
+                file.write(rows.astype(FIELDS[name]).tobytes())
+        for file in files.values():
+            _to_disk(file)
+
+
+def _write_images(out: Path, scans: list[str], frames: int) -> list[str]:
+    """All jpegs one after the other, and where each begins; the last offset is the end."""
+    sizes = [np.zeros(1, np.int64)]
+    with _partial(out, "images.bin").open("wb") as file:
+        for part in _parts(out, scans):
             file.write(part["images"].tobytes())
             sizes.append(part["image_bytes"])
-    partial.replace(out / "images.bin")
-    offsets = np.concatenate([[0], np.cumsum(np.concatenate(sizes))]).astype(np.int64)
-    with (out / "image_offsets.npy.partial").open("wb") as file:
-        np.save(file, offsets, allow_pickle=False)
-    (out / "image_offsets.npy.partial").replace(out / "image_offsets.npy")
+        _to_disk(file)
+    with _partial(out, "image_offsets.npy").open("wb") as file:
+        _write_header(file, "int64", (frames + 1,))
+        file.write(np.cumsum(np.concatenate(sizes)).tobytes())
+        _to_disk(file)
     return ["images.bin", "image_offsets.npy"]
+
+
+def _write_header(file: BinaryIO, dtype: str, shape: tuple[int, ...]) -> None:
+    description = np.lib.format.dtype_to_descr(np.dtype(dtype))
+    np.lib.format.write_array_header_1_0(file, {"descr": description, "fortran_order": False, "shape": shape})
+
+
+def _to_disk(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _describe(path: Path) -> dict[str, Any]:

@@ -40,7 +40,12 @@ FAST = TeacherSettings(
     jitter=Jitter(tint=0.0),
     heldout=0.25,
 )
-LONGER = replace(FAST, language_model=replace(STAGE, epochs=20), mapper=replace(STAGE, epochs=15))
+LONGER = replace(
+    FAST,
+    contrastive=replace(STAGE, epochs=15),
+    language_model=replace(STAGE, epochs=60, learning_rate=1e-2),
+    mapper=replace(STAGE, epochs=40, learning_rate=1e-2),
+)
 
 
 def write_folder(folder: Path, images: int = 48, seed: int = 0) -> Path:

@@ -33,7 +33,7 @@ def test_modelnet_layout(modelnet: Path):
     names = (modelnet / "modelnet40_shape_names.txt").read_text().split()
     assert names == sorted(name.replace(" ", "_") for name in CLASSES)
     lists = {split: (modelnet / f"modelnet40_{split}.txt").read_text().split() for split in PER_CLASS}
-    every = sum(lists.values(), [])
+    every = [name for listed in lists.values() for name in listed]
     assert len(every) == len(set(every)) == 4 * len(CLASSES)
     assert lists["train"][:2] == ["cabinet_0001", "cabinet_0002"] and lists["val"][0] == "cabinet_0003"
     for name in every:

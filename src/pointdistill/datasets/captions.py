@@ -21,7 +21,7 @@ def read_captions(folder: str | Path) -> list[Caption]:
     """All captioned images of a folder, in the file's order; an image may have several lines.
 
     Raises:
-        DataError: no captions.jsonl, an empty one, a line of another form, or an image that is not there; with the line.
+        DataError: no captions.jsonl, an empty one, a line of another form, or a missing image; with the line.
     """
     path = Path(folder) / "captions.jsonl"
     if not path.is_file():

@@ -44,9 +44,7 @@ class ObjectSet:
     classes: tuple[str, ...]
 
 
-def read_modelnet40(
-    root: str | Path, split: str, points: int | None = None, up: Literal["y", "z"] = "z"
-) -> ObjectSet:
+def read_modelnet40(root: str | Path, split: str, points: int | None = None, up: Literal["y", "z"] = "z") -> ObjectSet:
     """Read one split.
 
     Args:

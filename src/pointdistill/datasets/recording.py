@@ -1,7 +1,7 @@
 """What preparation needs to know of recorded RGB-D frames, whoever's format they come in."""
 
 from collections.abc import Callable, Iterator
-from typing import Protocol, Self
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, UInt16
@@ -16,11 +16,15 @@ class BrokenFrame(DataError):
         super().__init__(path, problem, remedy, place)
         self.frame = frame
 
+    def __reduce__(self):
+        return type(self), (self.path, self.problem, self.remedy, self.place, self.frame)
+
 
 class TruncatedRecording(BrokenFrame):
     """The recording ends before this frame does: it and all frames after it are lost."""
 
 
+@runtime_checkable
 class Frame(Protocol):
     """One moment: an encoded colour image and a depth image, taken together."""
 
@@ -39,6 +43,7 @@ class Frame(Protocol):
         ...
 
 
+@runtime_checkable
 class FrameReader(Protocol):
     """An open recording. Image sizes are (width, height); intrinsics are 4x4 with pixel centres at integers."""
 
@@ -55,10 +60,11 @@ class FrameReader(Protocol):
         """Frames 0, step, 2 step, ...; `on_problem` is told of frames that cannot be read, which else raise."""
         ...
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> "FrameReader": ...
     def __exit__(self, *exception: object) -> None: ...
 
 
+@runtime_checkable
 class Recording(Protocol):
     """A recording that can be opened, here or in another process (so it must pickle: a name and a path will)."""
 

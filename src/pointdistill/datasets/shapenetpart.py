@@ -1,8 +1,8 @@
 """ShapeNetPart as `shapenetcore_partanno_segmentation_benchmark_v0_normal` publishes it.
 
 synsetoffset2category.txt ("Chair<TAB>03001627"), train_test_split/shuffled_{train,val,test}_file_list.json
-("shape_data/03001627/<shape>"), <id>/<shape>.txt with "x y z nx ny nz part" a line, y up. A folder with other categories
-than the official 16 brings parts.json: {category: {"parts": {part id: part name}}}.
+("shape_data/03001627/<shape>"), <id>/<shape>.txt with "x y z nx ny nz part" a line, y up. A folder with other
+categories than the official 16 brings parts.json: {category: {"parts": {part id: part name}}}.
 """
 
 import json

@@ -17,8 +17,7 @@ from pointdistill.engine.checkpoint import (
 from pointdistill.engine.log import RunLog, read_log
 from pointdistill.engine.optim import adamw, cosine_with_warmup, set_learning_rate
 from pointdistill.errors import RecipeError, TrainingDiverged
-from pointdistill.loader import FrameLoader
-from pointdistill.methods.base import Draw, Method
+from pointdistill.methods.base import Batches, Draw, Method
 
 Report = Callable[[int, int, str], None]
 """Called with (steps done, steps in all, a note such as the loss) as training goes on."""
@@ -57,8 +56,8 @@ class PretrainConfig:
 
 def pretrain(
     method: Method,
-    train: FrameLoader,
-    heldout: FrameLoader,
+    train: Batches,
+    heldout: Batches,
     config: PretrainConfig,
     out: Path,
     identity: str,
@@ -68,7 +67,7 @@ def pretrain(
     """Train a method, going on from the last checkpoint in `out` if there is one.
 
     Args:
-        method: the module; its backbone is what matters afterwards.
+        method: a module; its backbone is what matters afterwards.
         train: training batches.
         heldout: validation batches (no augmentation).
         config: optimisation settings.
@@ -150,17 +149,22 @@ def _require_finite(loss: torch.Tensor, norm: torch.Tensor, step: int, out: Path
         )
 
 
-def _validate(method: Method, module: torch.nn.Module, heldout: FrameLoader, device: str) -> dict[str, float]:
+def _validate(method: Method, module: torch.nn.Module, heldout: Batches, device: str) -> dict[str, float]:
     module.eval()
-    return method.validate(batch.to(device) for batch in heldout.epoch(0))
+    figures = method.validate(batch.to(device) for batch in heldout.epoch(0))
+    return {f"heldout_{name}": value for name, value in figures.items()}
 
 
 def _collapse(validation: dict[str, float], step: int, warmup: int) -> dict[str, str]:
-    if step > 2 * warmup and validation.get("spread", 1.0) < 0.01:
+    if step > 2 * warmup and validation.get("heldout_spread", 1.0) < 0.01:
         return {"warning": "the prediction has collapsed to the mean of the targets"}
     return {}
 
 
 def _note(loss: float, validation: dict[str, float]) -> str:
-    figures = "".join(f", held-out {name} {value:.3f}" for name, value in validation.items() if name != "spread")
+    figures = "".join(
+        f", held-out {name.removeprefix('heldout_')} {value:.3f}"
+        for name, value in validation.items()
+        if name != "heldout_spread"
+    )
     return f"loss {loss:.4f}{figures}"

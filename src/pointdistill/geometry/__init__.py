@@ -11,8 +11,8 @@ from pointdistill.geometry.boxes import (
 from pointdistill.geometry.cameras import project, transform, unproject
 from pointdistill.geometry.chamfer import chamfer_l1, chamfer_l2
 from pointdistill.geometry.fps import farthest_point_sample
-from pointdistill.geometry.interpolate import interpolate, three_nearest
-from pointdistill.geometry.knn import knn, squared_distances
+from pointdistill.geometry.interpolation import interpolate, three_nearest
+from pointdistill.geometry.neighbours import knn, squared_distances
 from pointdistill.geometry.patches import Patches, gather, group_patches
 
 __all__ = [

@@ -30,7 +30,8 @@ def giou_aligned(
 ) -> Float[Tensor, "*batch first second"]:
     """Generalised IoU of every pair: IoU minus the share of the enclosing box that neither fills.
 
-    In [-1, 1] up to rounding.     Differentiable, also where the boxes are apart. Where the enclosing box has no volume the share is 0.
+    In [-1, 1] up to rounding. Differentiable, also where the boxes are apart. Where the enclosing box has no volume
+    the share is 0.
     Source: Rezatofighi et al. 2019; the box loss and matching cost of 3DETR.
     """
     overlap, union, hull = _volumes(a, b)

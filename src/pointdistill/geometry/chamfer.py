@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from pointdistill.geometry.knn import knn, squared_distances
+from pointdistill.geometry.neighbours import knn, squared_distances
 from pointdistill.geometry.patches import gather
 
 _SMALL = 1 << 18  # pairs of one cloud: below, one matrix of distances serves both directions

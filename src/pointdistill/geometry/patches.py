@@ -7,7 +7,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from pointdistill.geometry.fps import farthest_point_sample
-from pointdistill.geometry.knn import knn
+from pointdistill.geometry.neighbours import knn
 
 
 class Patches(NamedTuple):

@@ -1,4 +1,4 @@
-"""Text files of numbers in columns: point clouds as ModelNet40 (comma separated) and ShapeNetPart (spaces) publish them."""
+"""Text files of numbers in columns: clouds as ModelNet40 (with commas) and ShapeNetPart (with spaces) publish them."""
 
 import warnings
 from pathlib import Path

@@ -21,7 +21,7 @@ def read_vertices(path: Path, required: tuple[str, ...] = ("x", "y", "z")) -> np
         raise DataError(path, "no such file", "Download or write this scan again.") from None
     except (PlyParseError, ValueError, KeyError):
         try:
-            ply = PlyData.read(str(path), mmap=False)
+            ply = PlyData.read(str(path), mmap="r")
         except (PlyParseError, ValueError, EOFError, UnicodeDecodeError) as error:
             raise DataError(path, f"not a readable .ply ({error})", "Download or write this scan again.") from None
     if "vertex" not in ply:

@@ -1,8 +1,8 @@
 """What the pre-training loop asks of a method."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from pointdistill.batch import FrameBatch
@@ -19,6 +19,7 @@ class Draw:
     index: np.ndarray
 
 
+@runtime_checkable
 class Method(Protocol):
     """A module that turns a batch into losses; `backbone` is what remains after pre-training."""
 
@@ -30,4 +31,17 @@ class Method(Protocol):
 
     def validate(self, batches: Iterable[FrameBatch]) -> dict[str, float]:
         """Figures on held-out batches; `r2` where the method predicts a target."""
+        ...
+
+
+@runtime_checkable
+class Batches(Protocol):
+    """What feeds the loop: batches of an epoch, from a step on, the same ones whenever they are asked for again."""
+
+    def __len__(self) -> int:
+        """Steps an epoch."""
+        ...
+
+    def epoch(self, number: int, start_step: int = 0) -> Iterator[FrameBatch]:
+        """The batches of an epoch from `start_step` on."""
         ...

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from pointdistill.batch import FrameBatch
-from pointdistill.loader import FrameLoader
+from pointdistill.methods.base import Batches
 from pointdistill.seeding import numpy_generator
 from pointdistill.store import FrameStore
 
@@ -22,7 +22,7 @@ class PermutedTargets:
         seed: of the permutation.
     """
 
-    def __init__(self, loader: FrameLoader, store: FrameStore, seed: int):
+    def __init__(self, loader: Batches, store: FrameStore, seed: int):
         self.loader = loader
         self.store = store
         # A cyclic shift along a random order leaves no frame with its own target.

@@ -101,9 +101,7 @@ class DecoderLayer(nn.Module):
         x = self.norm1(queries)
         queries = queries + self.dropout(self.self_attention(x + places, x + places, x, need_weights=False)[0])
         x = self.norm2(queries) + places
-        queries = queries + self.dropout(
-            self.cross_attention(x, tokens + token_places, tokens, need_weights=False)[0]
-        )
+        queries = queries + self.dropout(self.cross_attention(x, tokens + token_places, tokens, need_weights=False)[0])
         return queries + self.dropout(self.ffn(self.norm3(queries)))
 
 
@@ -142,9 +140,11 @@ class BoxHeads(nn.Module):
         if prior is not None:
             bias = torch.full((classes + 1,), math.log(prior / classes))
             bias[-1] = math.log(1 - prior)
+            last = self.logits[-1]
+            assert isinstance(last, nn.Linear)
             with torch.no_grad():
-                self.logits[1].bias.copy_(bias)
-                self.logits[1].weight.mul_(0.1)
+                last.bias.copy_(bias)
+                last.weight.mul_(0.1)
 
     def forward(
         self,
@@ -185,55 +185,35 @@ class DecoderConfig:
     prior: float | None = None
 
 
-class DETR3D(nn.Module):
-    """Scene cloud in metres -> box proposals.
-
-    The cloud is centred and divided by its radius for the tokeniser and the backbone, which were pre-trained on unit
-    spheres; queries and boxes stay metric.
+class Decoder(nn.Module):
+    """Tokens of a scene -> box proposals.
 
     Args:
-        backbone: point backbone; its tokens are the decoder's memory.
+        token_width: width of the backbone's tokens.
         classes: number of object classes.
-        config: the decoder's sizes.
-        group_count, group_size: patches of the backbone (PAPER_NOTES, detection tokens, variant b).
+        config: sizes and form.
         mean_size: the training boxes' mean edge lengths, metres.
     """
 
-    def __init__(
-        self,
-        backbone: PointTransformer,
-        classes: int,
-        config: DecoderConfig,
-        group_count: int,
-        group_size: int,
-        mean_size: Float[Tensor, "3"],
-    ):
+    def __init__(self, token_width: int, classes: int, config: DecoderConfig, mean_size: Float[Tensor, "3"]):
         super().__init__()
-        self.backbone, self.config = backbone, config
-        self.group_count, self.group_size = group_count, group_size
-        self.project = PointwiseMLP((backbone.width, backbone.width, config.width))
-        self.fourier = FourierPosition(config.width)
-        self.place = nn.Sequential(
-            nn.Linear(config.width, config.width), nn.ReLU(), nn.Linear(config.width, config.width), nn.ReLU()
-        )
+        self.config, width = config, config.width
+        self.project = PointwiseMLP((token_width, token_width, width))
+        self.fourier = FourierPosition(width)
+        self.place = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())
         self.layers = nn.ModuleList(
-            DecoderLayer(config.width, config.heads, config.ffn, config.dropout) for _ in range(config.depth)
+            DecoderLayer(width, config.heads, config.ffn, config.dropout) for _ in range(config.depth)
         )
-        self.norm = nn.LayerNorm(config.width)
-        self.heads = BoxHeads(
-            config.width, classes, config.prior, config.coding, mean_size, config.head_dropout
-        )
+        self.norm = nn.LayerNorm(width)
+        self.heads = BoxHeads(width, classes, config.prior, config.coding, mean_size, config.head_dropout)
 
-    def encode(
-        self, points: Float[Tensor, "batch points 3"]
-    ) -> tuple[Float[Tensor, "batch tokens width"], Float[Tensor, "batch tokens 3"]]:
-        """Backbone tokens, and their centres in metres."""
-        return encode_metric(self.backbone, points, self.group_count, self.group_size)
-
-    def forward(self, points: Float[Tensor, "batch points 3"]) -> Proposals:
-        """Args: points: metres, axis-aligned scene frame, z up."""
-        extent = extent_of(points)
-        tokens, centres = self.encode(points)
+    def forward(
+        self,
+        tokens: Float[Tensor, "batch tokens token_width"],
+        centres: Float[Tensor, "batch tokens 3"],
+        extent: Extent,
+    ) -> Proposals:
+        """Args: centres: of the tokens, metres. extent: of the scene."""
         tokens = self.project(tokens)
         chosen = farthest_point_sample(centres, self.config.queries)
         places = gather(centres, chosen)
@@ -249,7 +229,11 @@ class DETR3D(nn.Module):
 def encode_metric(
     backbone: PointTransformer, points: Float[Tensor, "batch points 3"], group_count: int, group_size: int
 ) -> tuple[Float[Tensor, "batch tokens width"], Float[Tensor, "batch tokens 3"]]:
-    """Tokens of clouds in metres and their centres in metres; the backbone itself sees unit spheres."""
+    """Tokens of clouds in metres and their centres in metres.
+
+    The backbone itself sees the clouds centred and divided by their radius, as in pre-training; queries and boxes stay
+    metric (PAPER_NOTES, inputs of downstream tasks).
+    """
     middle = points.mean(1, keepdim=True)
     shifted = points - middle
     radius = shifted.norm(dim=-1).amax(1)[:, None, None].clamp_min(1e-6)

@@ -1,13 +1,14 @@
 """Heads that turn the backbone's tokens into logits of a cloud or of each point (paper section 4.2, Appendix A.2)."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from pointdistill.geometry import gather, knn
+from pointdistill.geometry import three_nearest
 from pointdistill.models.point_transformer import Features, PointTransformer
 
 
@@ -23,7 +24,7 @@ class PointwiseMLP(nn.Module):
     def __init__(self, widths: Sequence[int], dropout: float = 0.0, norm: bool = True):
         super().__init__()
         layers: list[nn.Module] = []
-        for before, after in zip(widths[:-1], widths[1:], strict=True):
+        for before, after in pairwise(widths):
             layers.append(nn.Linear(before, after, bias=not norm))
             layers += [nn.BatchNorm1d(after)] if norm else []
             layers.append(nn.ReLU())
@@ -81,28 +82,14 @@ def normed_layers(backbone: PointTransformer, features: Features) -> Float[Tenso
     return torch.cat([backbone.norm(layer) for layer in features.layers], dim=-1)
 
 
-def nearest_centres(
-    points: Float[Tensor, "batch points 3"], centres: Float[Tensor, "batch groups 3"], count: int = 3
-) -> tuple[Int[Tensor, "batch points count"], Float[Tensor, "batch points count"]]:
-    """Each point's nearest patch centres, nearest first, and their weights: inverse squared distances that sum to 1.
-
-    PointNet++'s interpolation (Qi et al. 2017, eq. 2 with p = 2). A point that is a centre takes that centre's
-    feature alone, up to rounding.
-    """
-    index = knn(points, centres, count)
-    squared = (gather(centres, index) - points[:, :, None]).square().sum(-1)
-    weights = 1.0 / (squared + 1e-8)
-    return index, weights / weights.sum(-1, keepdim=True)
-
-
-def interpolate(
+def weighted_sum(
     features: Float[Tensor, "batch groups width"],
     index: Int[Tensor, "batch points count"],
     weights: Float[Tensor, "batch points count"],
 ) -> Float[Tensor, "batch points width"]:
-    """Weighted sums of the centres' features at the points.
+    """Weighted sums of the centres' features at the points: `geometry.interpolate` for training.
 
-    An embedding bag, because it builds neither the gathered (points, count, width) features nor their gradient.
+    An embedding bag builds neither the gathered (points, count, width) features nor their gradient: half the time.
     """
     batch, groups, width = features.shape
     first = torch.arange(batch, device=index.device)[:, None, None] * groups
@@ -160,7 +147,7 @@ class PartSegmentationHead(nn.Module):
         """Logits of every part label at every point."""
         one_hot = F.one_hot(category, self.categories).to(stacked.dtype)
         whole = torch.cat([stacked.max(dim=1).values, stacked.mean(dim=1), self.label(one_hot)], dim=-1)
-        local = interpolate(stacked, *nearest_centres(points, centres))
+        local = weighted_sum(stacked, *three_nearest(points, centres))
         local = self.propagation(torch.cat([points, local], dim=-1))
         x = self.local1(local) + self.global1(whole)[:, None]
         x = self.rest1(x.flatten(0, 1)).view(x.shape)
@@ -190,7 +177,7 @@ class SemanticSegmentationHead(nn.Module):
         dropout: float = 0.0,
     ):
         super().__init__()
-        self.width, self.point_width, self.neighbours = width, point_width, 3
+        self.width = width
         self.project = nn.Linear(3 * width, hidden[0], bias=False)
         self.own = nn.Linear(point_width, hidden[0], bias=False) if point_width else None
         self.rest1 = nn.Sequential(nn.BatchNorm1d(hidden[0]), nn.ReLU(), nn.Dropout(dropout))
@@ -209,10 +196,10 @@ class SemanticSegmentationHead(nn.Module):
         The first layer is linear in the concatenation, so it is applied to the few centres, once for each of the
         three places, and its results are gathered and summed at the many points.
         """
-        index, _ = nearest_centres(points, centres, self.neighbours)
+        index, _ = three_nearest(points, centres)
         places = torch.cat([tokens @ weight.t() for weight in self.project.weight.split(self.width, dim=1)], dim=1)
-        index = index + torch.arange(self.neighbours, device=index.device) * tokens.shape[1]
-        x = interpolate(places, index, torch.ones_like(index, dtype=tokens.dtype))
+        index = index + torch.arange(3, device=index.device) * tokens.shape[1]
+        x = weighted_sum(places, index, torch.ones_like(index, dtype=tokens.dtype))
         if self.own is not None and own is not None:
             x = x + self.own(own)
         x = self.rest1(x.flatten(0, 1)).view(x.shape)

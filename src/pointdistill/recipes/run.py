@@ -103,7 +103,9 @@ def run_pretrain(
         "identity": identity,
         "steps": rows[-1]["step"],
         "seconds": time.perf_counter() - began,
-        "heldout": {name: rows[-1][name] for name in ("r2", "spread", "chamfer") if name in rows[-1]},
+        "heldout": {
+            name.removeprefix("heldout_"): value for name, value in rows[-1].items() if name.startswith("heldout_")
+        },
         "curve": rows,
     }
     card = {

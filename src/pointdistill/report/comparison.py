@@ -1,11 +1,11 @@
-"""What every table and figure of a report shows: for one task, protocol, label fraction and metric, the figures of each
-initialisation side by side. The terminal, the Markdown and the page all draw from these lines, so they cannot disagree."""
+"""What every table and figure of a report shows: for a task, protocol, label fraction and metric, the figures of each
+initialisation side by side. Terminal, Markdown and page all draw from these lines, so that they cannot disagree."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
+from pointdistill.metrics.significance import mean_std
 from pointdistill.report.schema import INITS, Comparison, Results, TaskResult
 
 INIT_NAMES = {
@@ -21,8 +21,8 @@ FINE_TUNING, LINEAR_PROBE = "fine-tuning", "linear probe"
 class Line:
     """One line of the results table. `figures` maps an initialisation to one figure a seed.
 
-    `main` marks the task's headline: main metric, fine-tuning, main label fraction. `no_learning` and `significance` are
-    set only where the run measured them for this very comparison.
+    `main` marks the task's headline: main metric, fine-tuning, main label fraction. `no_learning` and `significance`
+    are set only where the run measured them for this very comparison.
     """
 
     task: str
@@ -41,7 +41,7 @@ class Line:
         """Mean of distilled minus mean of scratch, None unless both are there."""
         if not self.figures.get("scratch") or not self.figures.get("distilled"):
             return None
-        return float(np.mean(self.figures["distilled"]) - np.mean(self.figures["scratch"]))
+        return mean_std(self.figures["distilled"]).mean - mean_std(self.figures["scratch"]).mean
 
 
 def lines(results: Results) -> list[Line]:
@@ -81,12 +81,12 @@ def _line(name: str, task: TaskResult, key: tuple[str, str, str], figures: dict[
 
 def mean_and_std(figures: Sequence[float]) -> tuple[float, float | None]:
     """Mean and sample standard deviation (n - 1); None for the latter if there is only one figure."""
-    values = np.asarray(figures, dtype=np.float64)
-    return float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else None
+    mean, std = mean_std(figures)
+    return mean, None if math.isnan(std) else std
 
 
 def figure_text(figures: Sequence[float] | None) -> str:
-    """"71.2 ± 1.3"; "71.2 ± -" if there is but one figure, "" if there is none."""
+    """Such as "71.2 ± 1.3"; "71.2 ± -" if there is but one figure, "" if there is none."""
     if not figures:
         return ""
     mean, std = mean_and_std(figures)
@@ -101,7 +101,9 @@ def difference_text(difference: float | None) -> str:
 
 
 def p_text(p: float) -> str:
-    """"p = 0.013", or a bound where more digits would mean nothing."""
+    """Such as "p = 0.013", or a bound where more digits would mean nothing; "p unknown" for NaN."""
+    if math.isnan(p):
+        return "p unknown"
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
 
 

@@ -24,11 +24,11 @@ from pointdistill.errors import DataError
 class PipelineExample:
     """One frame on its way through the method.
 
-    `colour` is the frame as JPEG bytes (`jpeg_bytes` makes them from an array), `depth` millimetres (0 = invalid), `cloud`
-    and `centres` in the camera frame (x right, y down, z forward; metres or unit sphere, the same for both), `patches`
-    the indices into `cloud` of each patch's points. `truth` describes the frame, `teacher` is the frozen language model's
-    caption from the teacher's prefix, `student` its caption from the prefix predicted from the cloud alone. The two
-    prefixes themselves are optional.
+    `colour` is the frame as JPEG bytes (`jpeg_bytes` makes them from an array), `depth` millimetres (0 = invalid),
+    `cloud` and `centres` in the camera frame (x right, y down, z forward; metres or unit sphere, the same for both),
+    `patches` the indices into `cloud` of each patch's points. `truth` describes the frame, `teacher` is the frozen
+    language model's caption from the teacher's prefix, `student` its caption from the prefix predicted from the cloud
+    alone. The two prefixes themselves are optional.
     """
 
     kind: ClassVar[str] = "pipeline"
@@ -62,7 +62,7 @@ class DetectionExample:
 
 @dataclass(frozen=True, eq=False)
 class SegmentationExample:
-    """A cloud (z up) with a true and a predicted class a point: indices into `names`, below 0 where there is no label."""
+    """A cloud (z up) with a true and a predicted class a point: indices into `names`, below 0 where there is none."""
 
     kind: ClassVar[str] = "segmentation"
     title: str
@@ -102,7 +102,7 @@ def jpeg_bytes(image: UInt8[np.ndarray, "height width 3"], quality: int = 90) ->
 
 
 def save_examples(run_folder: Path, examples: Sequence[Example]) -> None:
-    """Write examples of one or several kinds to RUN/examples/, numbered in their order; what lies there of these kinds goes."""
+    """Write examples to RUN/examples/, each kind numbered in its order; older examples of the same kinds go."""
     folder = run_folder / "examples"
     folder.mkdir(parents=True, exist_ok=True)
     for kind in {example.kind for example in examples}:
@@ -115,7 +115,9 @@ def save_examples(run_folder: Path, examples: Sequence[Example]) -> None:
 def load_examples(run_folder: Path) -> Examples:
     """Read RUN/examples/; kinds that are not there are empty lists. Raises DataError on a damaged file."""
     folder = run_folder / "examples"
-    return Examples(**{kind.kind: [_read(kind, path) for path in sorted(folder.glob(f"{kind.kind}-*.npz"))] for kind in KINDS})
+    return Examples(
+        **{kind.kind: [_read(kind, path) for path in sorted(folder.glob(f"{kind.kind}-*.npz"))] for kind in KINDS}
+    )
 
 
 def _write(path: Path, example: Example) -> None:

@@ -13,8 +13,8 @@ class Html(str):
 Content = str | None | Iterable["str | None"]
 
 
-def tag(name: str, *content: Content, **attributes: str | int | bool | None) -> Html:
-    """An element. Attributes: `class_` for class, underscores become hyphens; None and False are left out, True is bare."""
+def tag(name: str, /, *content: Content, **attributes: str | int | bool | None) -> Html:
+    """An element. `class_` is class, underscores become hyphens; None and False are left out, True has no value."""
     inner = "".join(_text(item) for item in content)
     opening = f"<{name}{''.join(_attribute(key, value) for key, value in attributes.items())}>"
     return Html(opening if name in VOID else f"{opening}{inner}</{name}>")
@@ -34,7 +34,13 @@ def table(head: list[str], rows: list[list[str]], numbers: Iterable[int] = (), *
 
     heading = tag("tr", *(cell("th", index, text, scope="col") for index, text in enumerate(head)))
     body = [
-        tag("tr", *(cell("td" if index else "th", index, text, **({} if index else {"scope": "row"})) for index, text in enumerate(row)))
+        tag(
+            "tr",
+            *(
+                cell("td" if index else "th", index, text, **({} if index else {"scope": "row"}))
+                for index, text in enumerate(row)
+            ),
+        )
         for row in rows
     ]
     return tag("table", tag("thead", heading), tag("tbody", body), **attributes)

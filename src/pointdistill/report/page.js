@@ -52,11 +52,11 @@
         const ink = initColour(bar.init);
         const spread = bar.std === null ? "one seed" : `± ${bar.std.toFixed(2)}`;
         traces.push({
-          type: "scatter", mode: "markers", x: bar.figures.map(() => x + width * 0.24), y: bar.figures, name: bar.name, cliponaxis: false,
-          marker: { size: 6, color: ink, opacity: 0.45 }, hovertemplate: `${bar.name}<br>%{y:.2f}<extra></extra>`,
+          type: "scatter", mode: "markers", x: bar.figures.map(() => x + width * 0.34), y: bar.figures, name: bar.name, cliponaxis: false,
+          marker: { size: 5, color: ink, opacity: 0.5 }, hovertemplate: `${bar.name}<br>%{y:.2f}<extra></extra>`,
         }, {
           type: "scatter", mode: "markers", x: [x], y: [bar.mean], name: bar.name, cliponaxis: false,
-          marker: { size: 11, color: ink, symbol: bar.init === "scratch" ? "diamond" : "circle", line: { width: 1.5, color: colour("surface") } },
+          marker: { size: 10, color: ink, symbol: bar.init === "scratch" ? "diamond" : "circle", line: { width: 1.5, color: colour("surface") } },
           error_y: { type: "data", array: [bar.std ?? 0], visible: bar.std !== null, color: ink, thickness: 2, width: 5 },
           hovertemplate: `${bar.name}: mean %{y:.2f}<br>${spread}<extra></extra>`,
         });
@@ -71,9 +71,9 @@
       traces.push({ type: "scatter", mode: "markers", x: [0], y: [floor], marker: { size: 10, opacity: 0 }, hovertemplate: "without learning: %{y:.2f}<extra></extra>" });
     }
     const layout = flatLayout({
-      shapes,
+      shapes, margin: { l: 30, r: 6, t: 10, b: 26 },
       xaxis: axis({ tickvals: spec.groups.map((_, at) => at), ticktext: spec.groups.map((group) => group.label), range: [-0.5, last], showgrid: false, fixedrange: true }),
-      yaxis: axis({ title: heading(spec.axis), fixedrange: true, nticks: 6 }),
+      yaxis: axis({ fixedrange: true, nticks: 6 }),
     });
     return Plotly.react(element, traces, layout, flatConfig);
   }
@@ -102,7 +102,8 @@
     margin: { l: 0, r: 0, t: 0, b: 0 }, paper_bgcolor: "transparent", uirevision: revision,
     font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: colour("ink") },
     legend: { x: 0.01, y: 0.99, bgcolor: "transparent", itemsizing: "constant", font: { size: 12 } },
-    scene: { xaxis: bare, yaxis: bare, zaxis: bare, aspectmode: "data", dragmode: "orbit", camera: { eye, center: { x: 0, y: 0, z: -0.08 } } },
+    modebar: { bgcolor: "transparent", color: colour("quiet"), activecolor: colour("accent") },
+    scene: { xaxis: bare, yaxis: bare, zaxis: bare, aspectmode: "data", dragmode: "orbit", camera: { eye, center: { x: 0, y: 0, z: -0.14 } } },
     ...more,
   });
   const cloudTrace = ([x, y, z], marker, more) => ({ type: "scatter3d", mode: "markers", x, y, z, hoverinfo: "skip", marker: { line: { width: 0 }, ...marker }, ...more });
@@ -111,11 +112,11 @@
     const [x, y, z] = points(entry.cloud);
     const patches = new Uint32Array(bytes(entry.patches).buffer);
     const members = [...patches];
-    const hues = members.map((_, index) => `hsl(${(Math.floor(index / entry.size) * 137.508) % 360},70%,52%)`);
+    const hues = members.map((_, index) => `hsl(${(Math.floor(index / entry.size) * 137.508) % 360},62%,54%)`);
     const traces = [
-      cloudTrace([x, y, z], { size: 1.6, color: colour("quiet"), opacity: 0.55 }, { name: "points" }),
-      cloudTrace([pick(x, members), pick(y, members), pick(z, members)], { size: 2.4, color: hues }, { name: "patches" }),
-      cloudTrace([0, 1, 2].map((at) => entry.centres.map((centre) => centre[at])), { size: 3.6, color: colour("ink"), symbol: "circle" }, { name: "patch centres" }),
+      cloudTrace([x, y, z], { size: 1.5, color: colour("quiet"), opacity: 0.6 }, { name: "points" }),
+      cloudTrace([pick(x, members), pick(y, members), pick(z, members)], { size: 2.1, color: hues }, { name: "patches" }),
+      cloudTrace([0, 1, 2].map((at) => entry.centres.map((centre) => centre[at])), { size: 2.8, color: colour("ink") }, { name: "patch centres" }),
     ];
     for (const field of ["colour", "depth", "teacher_prefix", "student_prefix"]) {
       const image = find(`#pipeline img[data-field="${field}"]`);
@@ -124,7 +125,7 @@
     find('#pipeline img[data-field="colour"]').alt = `Colour frame: ${entry.truth}`;
     find('#pipeline [data-field="truth"]').textContent = entry.truth;
     for (const who of ["teacher", "student"]) showCaption(find(`#pipeline blockquote[data-field="${who}"]`), entry[who], entry.truth);
-    return Plotly.react(element, traces, spatialLayout(entry.title, { x: 0.35, y: -1.55, z: 0.55 }, { legend: { orientation: "h", x: 0.02, y: 0.02, yanchor: "bottom", bgcolor: "transparent", itemsizing: "constant", font: { size: 11 } } }), spatialConfig);
+    return Plotly.react(element, traces, spatialLayout(entry.title, { x: 0.3, y: -1.3, z: 0.45 }, { legend: { orientation: "h", x: 0.02, y: 0.02, yanchor: "bottom", bgcolor: "transparent", itemsizing: "constant", font: { size: 11 } } }), spatialConfig);
   }
 
   const small = new Set(["with", "and", "the", "there", "are", "that", "this", "its", "near", "next", "from", "some"]);
@@ -140,7 +141,7 @@
   }
 
   const edges = [[0, 1], [1, 3], [3, 2], [2, 0], [4, 5], [5, 7], [7, 6], [6, 4], [0, 4], [1, 5], [2, 6], [3, 7]];
-  function boxTraces(boxes, texts, name, ink, width, dash) {
+  function boxTraces(boxes, texts, name, ink, width) {
     const [x, y, z] = [[], [], []];
     for (const box of boxes) {
       const corner = (index) => [0, 1, 2].map((at) => box[at] + (((index >> at) & 1) - 0.5) * box[at + 3]);
@@ -151,37 +152,40 @@
     }
     const top = (at) => boxes.map((box) => box[at] + (at === 2 ? box[5] / 2 : 0));
     return [
-      { type: "scatter3d", mode: "lines", x, y, z, name, legendgroup: name, hoverinfo: "skip", line: { color: ink, width, dash } },
-      { type: "scatter3d", mode: "text", x: top(0), y: top(1), z: top(2), text: texts, name, legendgroup: name, showlegend: false, textposition: "top center", textfont: { color: ink, size: 12 }, hoverinfo: "skip" },
+      { type: "scatter3d", mode: "lines", x, y, z, name, legendgroup: name, hoverinfo: "skip", line: { color: ink, width } },
+      { type: "scatter3d", mode: "text", x: top(0), y: top(1), z: top(2), text: texts, name, legendgroup: name, showlegend: false, textposition: "top center", textfont: { color: ink, size: 13, weight: 700 }, hoverinfo: "skip" },
     ];
   }
 
-  const state = { pipeline: 0, detection: 0, labelled: 0, colouring: "predicted", score: null, cut: null };
+  const state = { pipeline: 0, detection: 0, labelled: 0, colouring: "predicted", score: 0, cut: { detection: 1, labelled: 1 } };
+
+  /* Indices of the points under the height that the section's slider sets; ceilings would hide the room. */
+  function below(kind, { lower, step }, z) {
+    const height = step[2] * 65535 * state.cut[kind];
+    find(`#${kind}-cut-value`).textContent = `${height.toFixed(1)} m`;
+    return [...z.keys()].filter((index) => z[index] <= lower[2] + height);
+  }
 
   function drawDetection(element, entry) {
     const [x, y, z] = points(entry.cloud);
     const paint = bytes(entry.colours);
-    const low = entry.cloud.lower[2];
-    const ceiling = low + entry.cloud.step[2] * 65535;
-    const height = low + (ceiling - low) * state.cut;
-    const kept = [...z.keys()].filter((index) => z[index] <= height);
+    const kept = below("detection", entry.cloud, z);
     const shades = kept.map((index) => rgb(paint[3 * index], paint[3 * index + 1], paint[3 * index + 2]));
     const { predicted } = entry;
     const shown = [...predicted.scores.keys()].filter((index) => predicted.scores[index] >= state.score);
     const hits = shown.filter((index) => predicted.found[index]);
     const misses = shown.filter((index) => !predicted.found[index]);
-    const texts = (indices) => indices.map((index) => `${predicted.names[index]} ${predicted.scores[index].toFixed(2)}`);
+    const texts = (indices) => indices.map((index) => predicted.names[index]);
     const traces = [
       cloudTrace([pick(x, kept), pick(y, kept), pick(z, kept)], { size: 2, color: shades }, { name: "points" }),
-      ...boxTraces(entry.true.boxes, entry.true.names, "true boxes", colour("true"), 4, "solid"),
-      ...boxTraces(pick(predicted.boxes, hits), texts(hits), "predicted, found", colour("hit"), 5, "solid"),
-      ...boxTraces(pick(predicted.boxes, misses), texts(misses), "predicted, not found", colour("miss"), 3, "solid"),
+      ...boxTraces(entry.true.boxes, entry.true.names, "true boxes", colour("true"), 4),
+      ...boxTraces(pick(predicted.boxes, hits), [], "predicted, match", colour("hit"), 5), // named by the true box beside
+      ...boxTraces(pick(predicted.boxes, misses), texts(misses), "predicted, no match", colour("miss"), 4),
     ];
     find("#score-value").textContent = state.score.toFixed(2);
-    find("#cut-value").textContent = `${(height - low).toFixed(1)} m`;
-    find("#found").textContent = `${entry.true.boxes.length} true boxes, ${shown.length} predictions shown, ${hits.length} of them found a true box of their class.`;
+    find("#found").textContent = `${entry.true.boxes.length} true boxes, ${shown.length} predictions shown, ${hits.length} of them match a true box of their class.`;
     find("#boxes").replaceChildren(...shown.map((index) => boxRow(predicted, index)));
-    return Plotly.react(element, traces, spatialLayout(entry.title, { x: 0.9, y: -1.0, z: 1.05 }, { showlegend: true }), spatialConfig);
+    return Plotly.react(element, traces, spatialLayout(entry.title, { x: 1.05, y: -1.2, z: 1.25 }, { showlegend: true }), spatialConfig);
   }
 
   function boxRow(predicted, index) {
@@ -190,7 +194,7 @@
     cell(predicted.names[index], "th", "").scope = "row";
     cell(predicted.scores[index].toFixed(2));
     cell(predicted.overlap[index].toFixed(2));
-    cell(predicted.found[index] ? "found" : "not found", "td", predicted.found[index] ? "hit" : "miss");
+    cell(predicted.found[index] ? "match" : "no match", "td", predicted.found[index] ? "hit" : "miss");
     return row;
   }
 
@@ -200,7 +204,9 @@
     const groups = new Map();
     const put = (key, index) => { if (!groups.has(key)) groups.set(key, []); groups.get(key).push(index); };
     const none = 255;
-    for (let index = 0; index < truth.length; index += 1) {
+    const slider = find("#labelled-cut").closest("label");
+    slider.hidden = entry.kind === "parts";
+    for (const index of slider.hidden ? z.keys() : below("labelled", entry.cloud, z)) {
       if (state.colouring === "errors") put(truth[index] === none ? none : truth[index] === predicted[index] ? "right" : "wrong", index);
       else put((state.colouring === "truth" ? truth : predicted)[index], index);
     }
@@ -216,7 +222,7 @@
       return cloudTrace([x, y, z].map((values) => pick(values, groups.get(key))), { size: entry.kind === "parts" ? 3.4 : 2.3, color: ink }, { name, showlegend: true });
     });
     find("#right").textContent = entry.right === null ? "" : `${(100 * entry.right).toFixed(0)} % of the labelled points of this example are right.`;
-    return Plotly.react(element, traces, spatialLayout(`${entry.title} ${entry.kind}`, { x: 1.0, y: -1.1, z: 1.0 }, { showlegend: true }), spatialConfig);
+    return Plotly.react(element, traces, spatialLayout(`${entry.title} ${entry.kind}`, { x: 1.05, y: -1.2, z: 1.1 }, { showlegend: true }), spatialConfig);
   }
 
   /* ---- controls ---- */
@@ -234,18 +240,50 @@
     for (const button of all("button", picker)) button.addEventListener("click", () => choose(state[kind] + Number(button.dataset.step)));
   }
 
+  /* Arrow keys turn a cloud, plus and minus zoom; the wheel scrolls the page until the cloud has been clicked. */
+  function connectSpatial(element) {
+    let active = false;
+    element.addEventListener("pointerdown", () => { active = true; });
+    element.addEventListener("pointerleave", () => { active = false; });
+    element.addEventListener("wheel", (event) => { if (!active) event.stopPropagation(); }, { capture: true });
+    const turn = { ArrowLeft: -0.15, ArrowRight: 0.15 };
+    const tilt = { ArrowUp: 0.1, ArrowDown: -0.1 };
+    const zoom = { "+": 0.9, "=": 0.9, "-": 1.1 };
+    element.addEventListener("keydown", (event) => {
+      const { key } = event;
+      if (!(key in turn || key in tilt || key in zoom)) return;
+      event.preventDefault();
+      const camera = element.layout.scene.camera;
+      const { x, y, z } = camera.eye;
+      const flat = Math.hypot(x, y);
+      const radius = Math.hypot(flat, z) * (zoom[key] ?? 1);
+      const around = Math.atan2(y, x) + (turn[key] ?? 0);
+      const up = Math.min(1.5, Math.max(-1.5, Math.atan2(z, flat) + (tilt[key] ?? 0)));
+      const eye = { x: radius * Math.cos(up) * Math.cos(around), y: radius * Math.cos(up) * Math.sin(around), z: radius * Math.sin(up) };
+      Plotly.relayout(element, { "scene.camera": { ...camera, eye } });
+    });
+  }
+
   function startDetection() {
     if (!data.detection.length) return;
     const wanted = data.detection.reduce((sum, entry) => sum + entry.true.boxes.length, 0);
     const scores = data.detection.flatMap((entry) => entry.predicted.scores).sort((a, b) => b - a);
     state.score = Math.floor(100 * (scores[Math.min(wanted, scores.length) - 1] ?? 0)) / 100;
-    const extent = Math.max(...data.detection.map((entry) => entry.cloud.step[2] * 65535));
-    state.cut = extent > 2.1 ? 0.8 : 1;
-    for (const name of ["score", "cut"]) {
-      const slider = find(`#${name}`);
-      slider.value = state[name];
-      slider.addEventListener("input", () => { state[name] = Number(slider.value); redraw.detection(); });
-    }
+    connectSlider("score", state, "score", "detection");
+  }
+
+  function startCut(kind) {
+    const scenes = data[kind].filter((entry) => entry.kind !== "parts");
+    if (!data[kind].length) return;
+    const extent = Math.max(0, ...scenes.map((entry) => entry.cloud.step[2] * 65535));
+    state.cut[kind] = extent > 2.1 ? 0.8 : 1;
+    connectSlider(`${kind}-cut`, state.cut, kind, kind);
+  }
+
+  function connectSlider(name, holder, key, kind) {
+    const slider = find(`#${name}`);
+    slider.value = holder[key];
+    slider.addEventListener("input", () => { holder[key] = Number(slider.value); redraw[kind](); });
   }
 
   function connectTheme() {
@@ -287,8 +325,10 @@
   }
 
   startDetection();
+  ["detection", "labelled"].forEach(startCut);
   all(".picker").forEach(connectPicker);
   all('input[name="colouring"]').forEach((radio) => radio.addEventListener("change", () => { state.colouring = radio.value; redraw.labelled(); }));
+  all(".plot[tabindex]").forEach(connectSpatial);
   connectTheme();
   drawAll();
 })();

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, Int
 
+from pointdistill.geometry.boxes import iou_aligned
 from pointdistill.report.comparison import INIT_NAMES, Line, mean_and_std, task_lines, title
 from pointdistill.report.examples import DetectionExample, Examples, PipelineExample, SegmentationExample
 from pointdistill.report.pictures import depth_uri, jpeg_uri, prefix_uri
@@ -40,7 +42,9 @@ def bars(name: str, task: TaskResult) -> dict[str, Any]:
     """A task's main metric under each protocol and label fraction, a bar an initialisation with its figures a seed."""
     shown = [line for line in task_lines(name, task) if line.metric == task.metric]
     several = len({line.labels for line in shown}) > 1
-    groups = [{"label": _group_label(line, several), "bars": [_bar(line, init) for init in line.figures]} for line in shown]
+    groups = [
+        {"label": _group_label(line, several), "bars": [_bar(line, init) for init in line.figures]} for line in shown
+    ]
     axis = f"{task.metric} ({task.unit})" if task.unit else task.metric
     return {"title": title(name), "axis": axis, "groups": groups, "no_learning": task.no_learning}
 
@@ -55,7 +59,7 @@ def _bar(line: Line, init: str) -> dict[str, Any]:
 
 
 def pretraining_charts(runs: Sequence[PretrainingRun]) -> list[dict[str, Any]]:
-    """Loss curves, and the R^2 of the prefix on unseen rooms; reconstruction has a loss of another kind, so its own chart."""
+    """Loss curves and the R^2 of the prefix on unseen rooms; reconstruction has another loss, so a chart of its own."""
     reconstructions = [run for run in runs if run.method == "point_mae"]
     distillations = [run for run in runs if run.method != "point_mae"]
     charts = [
@@ -128,7 +132,7 @@ def pipeline(example: PipelineExample) -> dict[str, Any]:
 
 
 def detection(example: DetectionExample, points: int) -> dict[str, Any]:
-    """A scene's points, its true boxes, and its predicted boxes by descending score, each with the true box it found."""
+    """A scene's points, its true boxes, and its predicted boxes by descending score with what each found."""
     keep = _keep(len(example.points), points)
     order = np.argsort(-example.scores, kind="stable")
     boxes, names = example.predicted_boxes[order], [example.predicted_names[index] for index in order]
@@ -156,28 +160,22 @@ def matches(
 ) -> tuple[Bool[np.ndarray, " predicted"], Float[np.ndarray, " predicted"]]:
     """Which predictions, best score first, find a true box of their class, and the greatest overlap with one.
 
-    As in AP: a prediction takes the true box it overlaps most; it counts if the IoU is above 0.25 and no better scored one
-    had taken that box. Since only better scored ones matter, a score threshold does not change who found what.
+    As in AP: a prediction takes the true box it overlaps most; it counts if the IoU is above 0.25 and no better scored
+    one had taken that box. Since only better scored ones matter, a score threshold does not change who found what.
     """
     found, best = np.zeros(len(boxes), dtype=bool), np.zeros(len(boxes))
+    overlap = iou_aligned(torch.from_numpy(boxes).double(), torch.from_numpy(true_boxes).double()).numpy()
     taken: set[int] = set()
     for index, name in enumerate(names):
         same = np.array([other == name for other in true_names], dtype=bool)
         if not same.any():
             continue
-        overlaps = np.where(same, _iou(boxes[index], true_boxes), -1.0)
+        overlaps = np.where(same, overlap[index], -1.0)
         target = int(overlaps.argmax())
         best[index] = overlaps[target]
         found[index] = overlaps[target] > FOUND_IOU and target not in taken
         taken |= {target} if found[index] else set()
     return found, best
-
-
-def _iou(box: Float[np.ndarray, "6"], others: Float[np.ndarray, "n 6"]) -> Float[np.ndarray, " n"]:
-    low = np.maximum(box[:3] - box[3:] / 2, others[:, :3] - others[:, 3:] / 2)
-    high = np.minimum(box[:3] + box[3:] / 2, others[:, :3] + others[:, 3:] / 2)
-    shared = np.clip(high - low, 0, None).prod(axis=1)
-    return shared / np.maximum(box[3:].prod() + others[:, 3:].prod(axis=1) - shared, 1e-12)
 
 
 def labelling(example: SegmentationExample, points: int) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from jaxtyping import Float, UInt8, UInt16
 from PIL import Image
 
 # Anchors of matplotlib's viridis (CC0), dark to light, and of a blue - white - red scale.
-_VIRIDIS = ((68, 1, 84), (72, 40, 120), (62, 74, 137), (49, 104, 142), (38, 130, 142), (31, 158, 137), (53, 183, 121), (109, 205, 89), (180, 222, 44), (253, 231, 37))  # fmt: skip
-_DIVERGING = ((33, 102, 172), (103, 169, 207), (209, 229, 240), (247, 247, 247), (253, 219, 199), (239, 138, 98), (178, 24, 43))  # fmt: skip
+_VIRIDIS = "440154 482878 3e4989 31688e 26828e 1f9e89 35b779 6ece58 b5de2b fde725"
+_DIVERGING = "2166ac 67a9cf d1e5f0 f7f7f7 fddbc7 ef8a62 b2182b"
 _NO_DEPTH = (24, 26, 32)
 
 
@@ -33,10 +33,11 @@ def prefix_uri(prefix: Float[np.ndarray, "prefix dim"], limit: float) -> str:
     return _png_uri(_colour_map(np.clip(prefix / (2 * max(limit, 1e-9)) + 0.5, 0.0, 1.0), _DIVERGING))
 
 
-def _colour_map(values: np.ndarray, anchors: tuple[tuple[int, int, int], ...]) -> UInt8[np.ndarray, "height width 3"]:
-    """Values in 0..1 to colours, linear between the anchors."""
-    place = np.linspace(0.0, 1.0, len(anchors))
-    channels = [np.interp(values, place, [anchor[channel] for anchor in anchors]) for channel in range(3)]
+def _colour_map(values: np.ndarray, anchors: str) -> UInt8[np.ndarray, "height width 3"]:
+    """Values in 0..1 to colours, linear between the anchors (hexadecimal RGB)."""
+    colours = np.array([list(bytes.fromhex(anchor)) for anchor in anchors.split()])
+    place = np.linspace(0.0, 1.0, len(colours))
+    channels = [np.interp(values, place, colours[:, channel]) for channel in range(3)]
     return np.stack(channels, axis=-1).round().astype(np.uint8)
 
 

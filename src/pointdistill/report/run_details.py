@@ -48,7 +48,7 @@ def value_text(value: Any) -> str:
 
 
 def duration(seconds: float) -> str:
-    """"42 s", "7 min 05 s", "1 h 12 min"."""
+    """Such as "42 s", "7 min 05 s", "1 h 12 min"."""
     whole = round(seconds)
     if whole < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
@@ -66,10 +66,21 @@ def _stages(seconds: dict[str, float]) -> Html | None:
             "tr",
             tag("th", stage.replace("_", " "), scope="row"),
             tag("td", duration(spent), class_="number"),
-            tag("td", tag("span", class_="stage", style=f"width:{100 * spent / longest:.1f}%"), class_="stages-bar", aria_hidden="true"),
+            tag(
+                "td",
+                tag("span", class_="stage", style=f"width:{100 * spent / longest:.1f}%"),
+                class_="stages-bar",
+                aria_hidden="true",
+            ),
         )
         for stage, spent in seconds.items()
     ]
     heading = tag("tr", tag("th", "stage", scope="col"), tag("th", "time", scope="col", class_="number"), tag("td"))
-    total = tag("tr", tag("th", "together", scope="row"), tag("td", duration(sum(seconds.values())), class_="number"), tag("td"))
-    return tag("div", tag("table", tag("thead", heading), tag("tbody", rows), tag("tfoot", total), class_="timing"), class_="wide")
+    total = tag(
+        "tr", tag("th", "together", scope="row"), tag("td", duration(sum(seconds.values())), class_="number"), tag("td")
+    )
+    return tag(
+        "div",
+        tag("table", tag("thead", heading), tag("tbody", rows), tag("tfoot", total), class_="timing"),
+        class_="wide",
+    )

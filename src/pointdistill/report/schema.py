@@ -55,11 +55,14 @@ class PretrainingRun:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A significance test of distilled against something: mean difference, its 95 % interval and the p value."""
+    """A significance test of distilled against something: mean difference, its 95 % interval and the p value.
+
+    `p` is NaN where the test could say nothing (one figure a side, no spread); null in the file.
+    """
 
     test: str
     difference: float
-    p: float
+    p: float = field(metadata={"null": math.nan})
     low: float | None = None
     high: float | None = None
 
@@ -84,7 +87,7 @@ class TaskResult:
 
     `scratch` and `distilled` are the main metric under fine-tuning at the main label fraction, one figure a seed, and
     `rows` holds everything, that included: its rows are those whose `labels` equal the task's. `significance` maps what
-    distilled was tested against ("scratch", "permuted") to the test. `won` is the run's own verdict, None if it gave none.
+    distilled was tested against ("scratch", "permuted") to the test. `won` is the run's own verdict, None without.
     """
 
     metric: str
@@ -117,18 +120,23 @@ class Results:
     schema: int = SCHEMA
 
     def to_json(self) -> str:
-        """The file's text; figures that are NaN or infinite raise ValueError, since JSON has none."""
+        """The file's text; figures that are NaN or infinite (but for p) raise ValueError, since JSON has none."""
         content = dataclasses.asdict(self)
+        for task in content["tasks"].values():
+            for test in (task["significance"] or {}).values():
+                test["p"] = None if math.isnan(test["p"]) else test["p"]
         ordered = {"schema": content.pop("schema"), **content}
         return json.dumps(ordered, indent=1, default=_plain, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str, path: str | Path = "results.json") -> "Results":
-        """Read the text of a results file; raises DataError naming `path` and the field that is not what it should be."""
+        """Read the text of a results file; raises DataError naming `path` and the field that is wrong."""
         try:
             content = json.loads(text)
         except json.JSONDecodeError as error:
-            raise DataError(path, f"not JSON ({error.msg})", "Run again to write it anew.", f"line {error.lineno}") from error
+            raise DataError(
+                path, f"not JSON ({error.msg})", "Run again to write it anew.", f"line {error.lineno}"
+            ) from error
         found = content.get("schema") if isinstance(content, dict) else None
         if found != SCHEMA:
             remedy = f"This version reads schema {SCHEMA}: use the version of pointdistill that wrote it, or run again."
@@ -197,7 +205,9 @@ def _decode_dataclass(kind: Any, value: Any, place: str) -> Any:
     hints, given = get_type_hints(kind), {}
     for entry in dataclasses.fields(kind):
         where = f"{place}.{entry.name}".lstrip(".")
-        if entry.name in value:
+        if value.get(entry.name, ...) is None and "null" in entry.metadata:
+            given[entry.name] = entry.metadata["null"]
+        elif entry.name in value:
             given[entry.name] = _decode(hints[entry.name], value[entry.name], where)
         elif entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING:
             raise _Mismatch(where, "the field is missing")

@@ -6,16 +6,18 @@ of them; nothing in it knows which one.
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pointdistill.models.point_transformer import PointTransformer
+
 T = TypeVar("T")
 Figures = dict[str, Any]
+"""Named shares in [0, 1]; per-class ones as a dictionary of names; None (JSON's null) where nothing was to count."""
 
 
 @dataclass(frozen=True)
@@ -44,15 +46,14 @@ class Sample(NamedTuple):
 class TaskModel(nn.Module):
     """A backbone with a task's head. Every parameter outside `backbone` belongs to the head."""
 
-    def __init__(self, backbone: nn.Module):
+    backbone: PointTransformer
+
+    def __init__(self, backbone: PointTransformer):
         super().__init__()
         self.backbone = backbone
 
-    def head_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """The named parameters that are not the backbone's."""
-        return ((name, p) for name, p in self.named_parameters() if not name.startswith("backbone."))
 
-
+@runtime_checkable
 class Task(Protocol):
     """What `engine.finetune` asks of a task."""
 
@@ -67,7 +68,7 @@ class Task(Protocol):
         """How many samples one epoch of the split has."""
         ...
 
-    def model(self, backbone: nn.Module, data: Splits) -> TaskModel:
+    def model(self, backbone: PointTransformer, data: Splits) -> TaskModel:
         """The backbone with a fresh head. Head weights are drawn from torch's global generator."""
         ...
 
@@ -87,9 +88,14 @@ class Task(Protocol):
         """The metrics on `data.test` of a prediction that learns nothing from the points."""
         ...
 
-    def probe(self, backbone: nn.Module, data: Splits, seed: int) -> Figures:
+    def probe(self, backbone: PointTransformer, data: Splits, seed: int) -> Figures:
         """The metrics on `data.test` of a linear model on the frozen backbone's features."""
         ...
+
+
+def known(share: float) -> float | None:
+    """The share, or None where there was nothing to count (NaN, which JSON does not know)."""
+    return None if np.isnan(share) else float(share)
 
 
 def to_device(batch: T, device: str | torch.device) -> T:

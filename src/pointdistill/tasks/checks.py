@@ -1,6 +1,7 @@
 """Checks of labelled data before training starts: each problem gets one clear DataError that names where it is."""
 
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from pointdistill.datasets.shapenetpart import PartSet
 from pointdistill.errors import DataError
 from pointdistill.tasks.base import Splits
 
+T = TypeVar("T")
 _AGAIN = "Mend or remove it, and prepare the data again."
 
 
@@ -67,7 +69,7 @@ def check_scenes(data: Splits[Sequence[Scene]], minimum: int, boxes: bool) -> No
         raise DataError("train split", "holds no boxes", "Give scenes with labelled objects.")
 
 
-def _splits(data: Splits) -> Iterator[tuple[str, object]]:
+def _splits(data: Splits[T]) -> Iterator[tuple[str, T]]:
     return iter((("train", data.train), ("validation", data.validation), ("test", data.test)))
 
 

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from pointdistill.datasets.modelnet40 import ObjectSet
 from pointdistill.geometry import farthest_point_sample
-from pointdistill.metrics.accuracy import Accuracy
-from pointdistill.metrics.probe import linear_probe
+from pointdistill.metrics import Accuracy, linear_probe
 from pointdistill.models.heads import ClassificationHead, ClassToken
 from pointdistill.models.point_transformer import PointTransformer
 from pointdistill.seeding import numpy_generator
-from pointdistill.tasks.base import Figures, Losses, Sample, Splits, TaskModel, device_of
+from pointdistill.tasks.base import Figures, Losses, Sample, Splits, TaskModel, device_of, known
+from pointdistill.tasks.checks import check_objects
 from pointdistill.tasks.sampling import choose, random_yaw, scale_and_translate, unit_sphere
 
 
@@ -99,21 +99,23 @@ class Classification:
 
     def evaluate(self, model: ClassificationModel, split: ObjectSet, seed: int, quick: bool = False) -> Figures:
         """Accuracy over clouds, mean accuracy over classes, and with `votes` the accuracy of averaged softmax."""
-        figures = self._scored(self._probabilities(model, split, self._test_clouds(split, seed)), split)
+        figures = self._scored(self._probabilities(model, split, self._test_clouds(split, seed)).argmax(-1), split)
         if self.votes > 1 and not quick:
-            voted = sum(self._probabilities(model, split, self._vote(split, vote, seed)) for vote in range(self.votes))
-            figures["voted_accuracy"] = self._scored(voted, split)["accuracy"]  # type: ignore[arg-type]
+            votes = [self._probabilities(model, split, self._vote(split, vote, seed)) for vote in range(self.votes)]
+            figures["voted_accuracy"] = self._scored(np.sum(votes, axis=0).argmax(-1), split)["accuracy"]
         return figures
 
     def baseline(self, data: Splits[ObjectSet]) -> Figures:
         """The most frequent training class, always."""
         counts = np.bincount(data.train.labels, minlength=len(data.train.classes))
-        return self._scored(np.tile(counts.astype(np.float32), (self.size(data.test), 1)), data.test)
+        return self._scored(np.full(self.size(data.test), counts.argmax()), data.test)
 
     def probe(self, backbone: PointTransformer, data: Splits[ObjectSet], seed: int) -> Figures:
         """A linear classifier on concat(mean, max) of the frozen tokens."""
-        train, test = (self._pooled(backbone, split, seed) for split in (data.train, data.test))
-        return linear_probe(train, data.train.labels, test, data.test.labels, len(data.train.classes))
+        train, val, test = (self._pooled(backbone, split, seed) for split in (data.train, data.validation, data.test))
+        labels = data.train.labels, data.validation.labels, data.test.labels
+        found = linear_probe(train, labels[0], val, labels[1], test, labels[2])
+        return self._scored(found.predictions, data.test)
 
     def _augmented(self, cloud: Float[np.ndarray, "all 3"], generator: np.random.Generator) -> np.ndarray:
         points = unit_sphere(cloud[choose(generator, len(cloud), self.points)])
@@ -145,10 +147,16 @@ class Classification:
         device = device_of(model)
         return torch.cat([model(points.to(device)).softmax(-1).cpu() for points in clouds]).numpy()
 
-    def _scored(self, scores: Float[np.ndarray, "clouds classes"], split: ObjectSet) -> Figures:
+    def _scored(self, predictions: Int[np.ndarray, " clouds"], split: ObjectSet) -> Figures:
         state = Accuracy(len(split.classes))
-        state.update(scores.argmax(-1), split.labels)
-        return state.compute()
+        state.update(predictions, split.labels)
+        scores = state.compute()
+        per_class = dict(zip(split.classes, map(known, scores.per_class), strict=True))
+        return {
+            "accuracy": known(scores.overall),
+            "class_accuracy": known(scores.class_mean),
+            "accuracy_by_class": per_class,
+        }
 
     @torch.inference_mode()
     def _pooled(self, backbone: PointTransformer, split: ObjectSet, seed: int) -> Float[np.ndarray, "clouds width"]:

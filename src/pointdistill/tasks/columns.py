@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from pointdistill.tasks.sampling import choose
 
@@ -146,6 +146,6 @@ def _fill(
     seen: Bool[np.ndarray, " vertices"],
 ) -> Float[np.ndarray, "vertices classes"]:
     if not seen.all():
-        _, nearest = cKDTree(points[seen]).query(points[~seen])
+        _, nearest = KDTree(points[seen]).query(points[~seen])
         votes[~seen] = votes[seen][nearest]
     return votes

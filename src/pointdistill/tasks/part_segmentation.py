@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -11,18 +11,17 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from pointdistill.datasets.shapenetpart import PartSet
-from pointdistill.metrics.part_iou import PartIoU
-from pointdistill.metrics.probe import linear_probe
+from pointdistill.geometry import three_nearest
+from pointdistill.metrics import PartIoU, linear_probe
 from pointdistill.models.heads import (
     PartSegmentationHead,
-    interpolate,
-    nearest_centres,
     normed_layers,
     pyramid_layers,
+    weighted_sum,
 )
 from pointdistill.models.point_transformer import PointTransformer
 from pointdistill.seeding import numpy_generator
-from pointdistill.tasks.base import Figures, Losses, Sample, Splits, TaskModel, device_of
+from pointdistill.tasks.base import Figures, Losses, Sample, Splits, TaskModel, device_of, known
 from pointdistill.tasks.checks import check_parts
 from pointdistill.tasks.sampling import choose, random_yaw, scale_and_translate, unit_sphere
 
@@ -34,6 +33,14 @@ class PartBatch:
     points: Float[Tensor, "batch points 3"]
     category: Int[Tensor, " batch"]
     parts: Int[Tensor, "batch points"]
+
+
+class LabelledShape(NamedTuple):
+    """A test cloud (unit sphere, z up) with its parts."""
+
+    points: Float[np.ndarray, "points 3"]
+    true: Int[np.ndarray, " points"]
+    predicted: Int[np.ndarray, " points"]
 
 
 class PartSegmentationModel(TaskModel):
@@ -98,19 +105,19 @@ class PartSegmentation:
 
     def model(self, backbone: PointTransformer, data: Splits[PartSet]) -> PartSegmentationModel:
         """The backbone with a fresh head."""
-        return PartSegmentationModel(backbone, len(data.train.category_names), part_count(data.train), self)
+        return PartSegmentationModel(backbone, len(data.train.category_names), data.train.part_count, self)
 
     def batch(self, split: PartSet, samples: list[Sample], seed: int) -> PartBatch:
         """Fresh subsets, scaled and shifted (and turned)."""
         clouds, parts = [], []
         for sample in samples:
             generator = numpy_generator(seed, "sample", *sample)
-            kept = choose(generator, len(split.points[sample.index]), self.points)
+            kept = choose(generator, int(split.counts[sample.index]), self.points)
             points = unit_sphere(split.points[sample.index][kept])
             points = random_yaw(points, generator) if self.yaw else points
             clouds.append(scale_and_translate(points, generator, self.scale, self.shift))
             parts.append(split.parts[sample.index][kept])
-        return _batch(clouds, parts, [split.categories[sample.index] for sample in samples])
+        return _batch(clouds, parts, split.categories[[sample.index for sample in samples]])
 
     def loss(self, model: PartSegmentationModel, batch: PartBatch) -> Losses:
         """Cross-entropy over all part labels, mean over points."""
@@ -118,58 +125,89 @@ class PartSegmentation:
         loss = F.cross_entropy(logits.flatten(0, 1), batch.parts.flatten())
         return Losses(loss, {"cross_entropy": loss})
 
-    @torch.inference_mode()
     def evaluate(self, model: PartSegmentationModel, split: PartSet, seed: int, quick: bool = False) -> Figures:
         """Instance mIoU, class mIoU and IoU per category; the argmax is limited to the category's parts."""
+        score = PartIoU(dict(enumerate(split.part_ids)))
+        for batch, predicted in self._predictions(model, split, seed):
+            _score(score, predicted, batch)
+        return _figures(score, split)
+
+    def label_shapes(self, model: PartSegmentationModel, split: PartSet, seed: int) -> list[LabelledShape]:
+        """Each cloud as the test sees it, with its true and predicted parts."""
+        return [
+            LabelledShape(*(part.numpy() for part in shape))
+            for batch, predicted in self._predictions(model, split, seed)
+            for shape in zip(batch.points, batch.parts, predicted, strict=True)
+        ]
+
+    @torch.inference_mode()
+    def _predictions(
+        self, model: PartSegmentationModel, split: PartSet, seed: int
+    ) -> Iterator[tuple[PartBatch, Int[Tensor, "batch points"]]]:
         model.eval()
         device, allowed = device_of(model), allowed_parts(split)
-        score = PartIoU(split.part_ids)
         for batch in self._test_batches(split, seed):
             logits = model(batch.points.to(device), batch.category.to(device)).cpu()
-            _score(score, limited_argmax(logits, allowed[batch.category]), batch)
-        return _figures(score, split)
+            yield batch, limited_argmax(logits, allowed[batch.category])
 
     def baseline(self, data: Splits[PartSet]) -> Figures:
         """Each category's most frequent training part, at every point."""
-        counts = np.zeros((len(data.train.category_names), part_count(data.train)), np.int64)
+        counts = np.zeros((len(data.train.category_names), data.train.part_count), np.int64)
         for parts, category in zip(data.train.parts, data.train.categories, strict=True):
             counts[category] += np.bincount(parts, minlength=counts.shape[1])
         counts = np.where(allowed_parts(data.train).numpy(), counts, -1)
-        score = PartIoU(data.test.part_ids)
+        score = PartIoU(dict(enumerate(data.test.part_ids)))
         for batch in self._test_batches(data.test, 0):
             majority = torch.from_numpy(counts.argmax(1))[batch.category]
             _score(score, majority[:, None].expand_as(batch.parts), batch)
         return _figures(score, data.test)
 
     def probe(self, backbone: PointTransformer, data: Splits[PartSet], seed: int) -> Figures:
-        """A linear classifier of the part on frozen block outputs interpolated to points, and their instance mIoU.
+        """A linear classifier of the part at a point, on frozen block outputs interpolated to `probe_points` points.
 
-        Returns:
-            The probe's accuracy over points, and `instance_miou` / `class_miou` of the limited argmax at these points.
+        The classifier also sees the category (one-hot), as the head does, and its argmax is over all parts; a shape's
+        IoU is taken over its probed points.
         """
-        train = self._point_features(backbone, data.train, seed)
-        test = self._point_features(backbone, data.test, seed)
-        return self._probe_figures(train, test, data)
+        splits = (data.train, data.validation, data.test)
+        train, val, test = (self._point_rows(backbone, split, seed) for split in splits)
+        found = linear_probe(*train, *val, *test).predictions
+        score = PartIoU(dict(enumerate(data.test.part_ids)))
+        shapes = zip(found.reshape(-1, self.probe_points), test[1].reshape(-1, self.probe_points), strict=True)
+        for (predicted, true), category in zip(shapes, data.test.categories, strict=True):
+            score.update(predicted, true, int(category))
+        return _figures(score, data.test)
+
+    @torch.inference_mode()
+    def _point_rows(
+        self, backbone: PointTransformer, split: PartSet, seed: int
+    ) -> tuple[Float[Tensor, "rows width"], Int[Tensor, " rows"]]:
+        """Features and parts of the first `probe_points` points (their order is random) of each test cloud."""
+        backbone.eval()
+        layers = pyramid_layers(backbone.config.depth, self.layers)
+        device, features, parts = device_of(backbone), [], []
+        for batch in self._test_batches(split, seed):
+            found = backbone(batch.points.to(device), self.group_count, self.group_size, layers=layers)
+            near = three_nearest(batch.points[:, : self.probe_points].to(device), found.centres)
+            local = weighted_sum(normed_layers(backbone, found), *near).cpu()
+            category = F.one_hot(batch.category, len(split.category_names))[:, None].expand(-1, local.shape[1], -1)
+            features.append(torch.cat([local, category.to(local.dtype)], -1).flatten(0, 1))
+            parts.append(batch.parts[:, : self.probe_points].flatten())
+        return torch.cat(features), torch.cat(parts)
 
     def _test_batches(self, split: PartSet, seed: int) -> Iterator[PartBatch]:
         """Every cloud once; clouds of another size than `points` are drawn to it (each point at least once if few)."""
         for first in range(0, self.size(split), self.test_batch):
             clouds, parts = [], []
             for index in range(first, min(first + self.test_batch, self.size(split))):
-                kept = choose(numpy_generator(seed, "test", index), len(split.points[index]), self.points)
+                kept = choose(numpy_generator(seed, "test", index), int(split.counts[index]), self.points)
                 clouds.append(unit_sphere(split.points[index][kept]))
                 parts.append(split.parts[index][kept])
-            yield _batch(clouds, parts, list(split.categories[first : first + self.test_batch]))
-
-
-def part_count(split: PartSet) -> int:
-    """Number of part labels over all categories (50 in ShapeNetPart)."""
-    return 1 + max(part for parts in split.part_ids for part in parts)
+            yield _batch(clouds, parts, split.categories[first : first + self.test_batch])
 
 
 def allowed_parts(split: PartSet) -> Bool[Tensor, "categories parts"]:
     """Which part labels each category has."""
-    allowed = torch.zeros(len(split.part_ids), part_count(split), dtype=torch.bool)
+    allowed = torch.zeros(len(split.part_ids), split.part_count, dtype=torch.bool)
     for category, parts in enumerate(split.part_ids):
         allowed[category, list(parts)] = True
     return allowed
@@ -182,9 +220,24 @@ def limited_argmax(
     return logits.masked_fill(~allowed[:, None], -torch.inf).argmax(-1)
 
 
-def _batch(clouds: list[np.ndarray], parts: list[np.ndarray], categories: list[int]) -> PartBatch:
+def _batch(clouds: list[np.ndarray], parts: list[np.ndarray], categories: Int[np.ndarray, " batch"]) -> PartBatch:
     return PartBatch(
         torch.from_numpy(np.stack(clouds).astype(np.float32)),
-        torch.from_numpy(np.asarray(categories, np.int64)),
+        torch.from_numpy(categories.astype(np.int64)),
         torch.from_numpy(np.stack(parts).astype(np.int64)),
     )
+
+
+def _score(score: PartIoU, predictions: Int[Tensor, "batch points"], batch: PartBatch) -> None:
+    for predicted, true, category in zip(predictions, batch.parts, batch.category.tolist(), strict=True):
+        score.update(predicted, true, category)
+
+
+def _figures(score: PartIoU, split: PartSet) -> Figures:
+    scores = score.compute()
+    by_category = {split.category_names[int(str(number))]: known(v) for number, v in scores.per_category.items()}
+    return {
+        "instance_miou": known(scores.instance_mean_iou),
+        "class_miou": known(scores.class_mean_iou),
+        "iou_by_category": by_category,
+    }

@@ -18,7 +18,8 @@ def step_samples(seed: int, step: int, batch_size: int, size: int) -> list[Sampl
     """
     numbers = range(step * batch_size, (step + 1) * batch_size)
     orders = {
-        epoch: numpy_generator(seed, "order", epoch).permutation(size) for epoch in {number // size for number in numbers}
+        epoch: numpy_generator(seed, "order", epoch).permutation(size)
+        for epoch in {number // size for number in numbers}
     }
     return [Sample(number // size, int(orders[number // size][number % size])) for number in numbers]
 
@@ -26,7 +27,11 @@ def step_samples(seed: int, step: int, batch_size: int, size: int) -> list[Sampl
 def choose(generator: np.random.Generator, available: int, count: int) -> Int[np.ndarray, " count"]:
     """`count` of `available` indices at random: all distinct where there are enough, else each at least once."""
     if available >= count:
-        return generator.permutation(available)[:count] if 2 * count > available else _distinct(generator, available, count)
+        return (
+            generator.permutation(available)[:count]
+            if 2 * count > available
+            else _distinct(generator, available, count)
+        )
     return np.concatenate([generator.permutation(available), generator.integers(0, available, count - available)])
 
 

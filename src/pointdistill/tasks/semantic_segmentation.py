@@ -8,15 +8,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from pointdistill.datasets.scannet import SEMANTIC_CLASSES, Scene
-from pointdistill.metrics.iou import ConfusionMatrix
-from pointdistill.metrics.probe import linear_probe
-from pointdistill.models.heads import SemanticSegmentationHead, interpolate, nearest_centres
-from pointdistill.models.point_transformer import Features, PointTransformer
+from pointdistill.geometry import three_nearest
+from pointdistill.metrics import ConfusionMatrix, dense_probe
+from pointdistill.models.heads import SemanticSegmentationHead, weighted_sum
+from pointdistill.models.point_transformer import PointTransformer
 from pointdistill.seeding import numpy_generator
-from pointdistill.tasks.base import Figures, Losses, Sample, Splits, TaskModel, device_of
+from pointdistill.tasks.base import Figures, Losses, Sample, Splits, TaskModel, device_of, known
 from pointdistill.tasks.checks import check_scenes
 from pointdistill.tasks.columns import Column, floor_height, random_column, vote
 from pointdistill.tasks.sampling import random_yaw
@@ -140,10 +140,10 @@ class SemanticSegmentation:
     def evaluate(self, model: SemanticSegmentationModel, split: Scenes, seed: int, quick: bool = False) -> Figures:
         """Class mIoU, mean class accuracy and overall accuracy over every labelled vertex; `quick`: random columns."""
         model.eval()
-        score = ConfusionMatrix(len(self.classes))
+        score = ConfusionMatrix(len(self.classes), ignore=-1)
         for number, scene in enumerate(split):
             if quick:
-                batch = self._probe_batch(scene, number, seed)
+                batch = self._fixed_columns(scene, number, seed)
                 logits = model(batch.points.to(device_of(model)), batch.colours.to(device_of(model)))
                 score.update(logits.argmax(-1).flatten().cpu().numpy(), batch.labels.flatten().numpy())
             else:
@@ -177,7 +177,7 @@ class SemanticSegmentation:
         counts = sum(
             np.bincount(labels[labels >= 0], minlength=len(self.classes)) for labels in map(self.labels, data.train)
         )
-        score = ConfusionMatrix(len(self.classes))
+        score = ConfusionMatrix(len(self.classes), ignore=-1)
         for scene in data.test:
             labels = self.labels(scene)
             score.update(np.full(len(labels), np.argmax(counts)), labels)
@@ -185,8 +185,12 @@ class SemanticSegmentation:
 
     def probe(self, backbone: PointTransformer, data: Splits[Scenes], seed: int) -> Figures:
         """A linear classifier on frozen token features interpolated to points of random columns; its mIoU there."""
-        train, test = (self._point_features(backbone, split, seed) for split in (data.train, data.test))
-        return linear_probe(*train, *test, len(self.classes))
+        splits = (data.train, data.validation, data.test)
+        train, val, test = (self._point_rows(backbone, split, seed) for split in splits)
+        found = dense_probe(*train, *val, *test, classes=len(self.classes), ignore=-1)
+        score = ConfusionMatrix(len(self.classes), ignore=-1)
+        score.update(found.predictions, test[1])
+        return self._figures(score)
 
     def _random_column(self, scene: Scene, generator: np.random.Generator) -> Column:
         return random_column(
@@ -201,3 +205,35 @@ class SemanticSegmentation:
             torch.from_numpy(np.stack(colours)),
             torch.from_numpy(np.stack(labels)),
         )
+
+    def _fixed_columns(self, scene: Scene, number: int, seed: int) -> ColumnBatch:
+        """`probe_columns` random columns of the scene, the same at every call."""
+        generator = numpy_generator(seed, "columns", number)
+        return self._batch([(scene, self._random_column(scene, generator)) for _ in range(self.probe_columns)])
+
+    @torch.inference_mode()
+    def _point_rows(
+        self, backbone: PointTransformer, split: Scenes, seed: int
+    ) -> tuple[Float[Tensor, "rows width"], Int[Tensor, " rows"]]:
+        """Frozen features and labels of the first `probe_points` points (in random order) of each fixed column."""
+        backbone.eval()
+        device, features, labels = device_of(backbone), [], []
+        for number, scene in enumerate(split):
+            batch = self._fixed_columns(scene, number, seed)
+            points = in_unit_sphere(batch.points.to(device))
+            found = backbone(points, self.group_count, self.group_size)
+            near = three_nearest(points[:, : self.probe_points], found.centres)
+            features.append(weighted_sum(found.tokens, *near).cpu().flatten(0, 1))
+            labels.append(batch.labels[:, : self.probe_points].flatten())
+        return torch.cat(features), torch.cat(labels)
+
+    def _figures(self, score: ConfusionMatrix) -> Figures:
+        scores = score.compute()
+        names = {c.nyu40: c.name for c in SEMANTIC_CLASSES}
+        by_class = {names.get(c, str(c)): known(v) for c, v in zip(self.classes, scores.class_iou, strict=True)}
+        return {
+            "miou": known(scores.mean_iou),
+            "mean_accuracy": known(scores.mean_accuracy),
+            "overall_accuracy": known(scores.overall),
+            "iou_by_class": by_class,
+        }

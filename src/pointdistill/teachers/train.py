@@ -144,7 +144,7 @@ def _train_stages(
     """The three stages, each read back where its file is there. Returns the networks and each stage's seconds."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        networks = TeacherNetworks(settings.model, len(vocabulary))
+        networks = TeacherNetworks(settings.model, len(vocabulary)).eval()
     captions = Captions.encode(images, vocabulary, settings.model.caption_length)
     jitter = settings.jitter
     if "left" in vocabulary or "right" in vocabulary:
@@ -165,7 +165,7 @@ def _train_stages(
         ("mapper", networks.mapper, lambda: train_mapper(networks, images, captions, settings.mapper, jitter, seed)),
     ]
     seconds = {name: _stage(folder, name, part, train) for name, part, train in stages}
-    return networks.eval(), seconds
+    return networks, seconds
 
 
 def _stage(folder: Path, name: str, part: nn.Module, train: Callable[[], float]) -> float:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int, Int64, UInt8, UInt16
+from jaxtyping import Float, Int64, Integer, UInt8, UInt16
 from PIL import Image
 
 from pointdistill.errors import PointdistillError
@@ -32,16 +32,18 @@ class Objects:
     """The annotated objects of a room: its furniture, then wall, floor and ceiling as one object each.
 
     `labels[objectId]` is the raw category. The lookup tables give objectId + 1 (0: none) for an instance number and,
-    for the shell (instance 0), for a NYU40 id.
+    for the shell (instance 0), for a NYU40 id. `lower` and `upper` bound each number's object in the room's frame.
     """
 
     labels: tuple[Label, ...]
     by_instance: Int64[np.ndarray, "instances"]
     by_nyu40: Int64[np.ndarray, "41"]
+    lower: Float[np.ndarray, "numbers 3"]
+    upper: Float[np.ndarray, "numbers 3"]
 
     def numbers(
-        self, nyu40: Int[np.ndarray, "*shape"], instance: Int[np.ndarray, "*shape"]
-    ) -> Int[np.ndarray, "*shape"]:
+        self, nyu40: Integer[np.ndarray, "*shape"], instance: Integer[np.ndarray, "*shape"]
+    ) -> Int64[np.ndarray, "*shape"]:
         """objectId + 1 of each vertex or pixel, 0 for none."""
         return np.where(instance > 0, self.by_instance[instance], self.by_nyu40[nyu40])
 
@@ -61,18 +63,29 @@ def annotate(room: Room, seed: int) -> Objects:
     by_instance = np.zeros(max([thing.id for thing in things], default=0) + 1, dtype=np.int64)
     by_nyu40 = np.zeros(41, dtype=np.int64)
     labels = []
+    lower, upper = (
+        np.full((1 + len(things) + len(_SHELL), 3), -np.inf),
+        np.full((1 + len(things) + len(_SHELL), 3), np.inf),
+    )
     for number, thing in enumerate(things, start=1):
         by_instance[thing.id] = number
+        lower[number], upper[number] = thing.centre - thing.size / 2, thing.centre + thing.size / 2
         labels.append(raw_label(thing.class_name, room.kind, generator))
     for number, (nyu40, name) in enumerate(_SHELL.items(), start=len(things) + 1):
         by_nyu40[nyu40] = number
         labels.append(raw_label(name, room.kind, generator))
-    return Objects(tuple(labels), by_instance, by_nyu40)
+    return Objects(tuple(labels), by_instance, by_nyu40, lower, upper)
 
 
-def vertex_objects(mesh: Mesh, objects: Objects, voxel: float) -> Int64[np.ndarray, "vertices"]:
-    """objectId + 1 of each vertex; 0 for what is not annotated, among it objects that were hardly scanned at all."""
-    numbers = objects.numbers(mesh.nyu40.astype(np.int64), mesh.instance.astype(np.int64))
+def vertex_objects(
+    mesh: Mesh, scan_to_room: Float[np.ndarray, "4 4"], objects: Objects, voxel: float
+) -> Int64[np.ndarray, "vertices"]:
+    """objectId + 1 of each vertex; 0 for what is not annotated: objects that were hardly scanned at all, and labels
+    that a slip between the two cameras put well outside their object, which no annotator would paint."""
+    numbers = objects.numbers(mesh.nyu40, mesh.instance)
+    places = mesh.vertices @ scan_to_room[:3, :3].T + scan_to_room[:3, 3]
+    stray = (places < objects.lower[numbers] - 2 * voxel) | (places > objects.upper[numbers] + 2 * voxel)
+    numbers = np.where(stray.any(axis=1), 0, numbers)
     counts = np.bincount(numbers, minlength=len(objects.labels) + 1)
     return np.where(counts[numbers] * voxel**2 >= LEAST_AREA, numbers, 0)
 
@@ -80,11 +93,14 @@ def vertex_objects(mesh: Mesh, objects: Objects, voxel: float) -> Int64[np.ndarr
 def over_segment(mesh: Mesh, numbers: Int64[np.ndarray, "vertices"]) -> Int64[np.ndarray, "vertices"]:
     """Segments of one object, one facing (of six) and one grid cell. A segment is named by its first vertex."""
     normals = vertex_normals(mesh)
-    axis = np.abs(normals).argmax(axis=1)
-    facing = axis * 2 + (normals[np.arange(len(mesh)), axis] < 0)
+    main = np.abs(normals).argmax(axis=1)
+    facing = main * 2 + (normals[np.arange(len(mesh)), main] < 0)
     cells = np.floor(mesh.vertices / SEGMENT_STEP).astype(np.int64)
-    keys = np.column_stack([numbers, facing, cells])
-    _, first, member = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    keys = numbers * 6 + facing
+    for axis in range(3):
+        low, high = cells[:, axis].min(initial=0), cells[:, axis].max(initial=0)
+        keys = keys * (high - low + 1) + cells[:, axis] - low
+    _, first, member = np.unique(keys, return_index=True, return_inverse=True)
     return first[member.reshape(-1)]
 
 

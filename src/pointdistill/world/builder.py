@@ -9,7 +9,7 @@ from jaxtyping import Float
 from pointdistill.world.classes import NYU40, PARTS
 from pointdistill.world.solids import BOX, CYLINDER, ELLIPSOID, Solids
 
-FLOOR, WALL, TOP, HANGING = "floor", "wall", "top", "hanging"
+ON_FLOOR, ON_WALL, ON_TOP, HANGING = "floor", "wall", "top", "hanging"
 """Where a thing belongs: on the floor, with its back on a wall, in or on a counter's top, under the ceiling."""
 
 
@@ -23,7 +23,7 @@ class Furniture:
     size: Float[np.ndarray, "3"]
     """Width (x), depth (y), height (z) of its axis-aligned box."""
     mount: str
-    """FLOOR, WALL, TOP or HANGING."""
+    """ON_FLOOR, ON_WALL, ON_TOP or HANGING."""
 
 
 def turn_x(angle: float) -> Float[np.ndarray, "3 3"]:
@@ -69,15 +69,21 @@ class Builder:
         index = PARTS[self.class_name].index(part)
         self._rows.append((kind, index, centre, half, colour, np.eye(3) if rotation is None else rotation))
 
-    def box(self, part: str, centre: Sequence[float], size: Sequence[float], colour, rotation=None) -> None:
+    def box(
+        self, part: str, centre: Sequence[float] | np.ndarray, size: Sequence[float], colour, rotation=None
+    ) -> None:
         """A box of this size."""
         self._add(BOX, part, centre, size, colour, rotation)
 
-    def cylinder(self, part: str, centre: Sequence[float], size: Sequence[float], colour, rotation=None) -> None:
+    def cylinder(
+        self, part: str, centre: Sequence[float] | np.ndarray, size: Sequence[float], colour, rotation=None
+    ) -> None:
         """A cylinder along its local z; size is (diameter x, diameter y, length)."""
         self._add(CYLINDER, part, centre, size, colour, rotation)
 
-    def ellipsoid(self, part: str, centre: Sequence[float], size: Sequence[float], colour, rotation=None) -> None:
+    def ellipsoid(
+        self, part: str, centre: Sequence[float] | np.ndarray, size: Sequence[float], colour, rotation=None
+    ) -> None:
         """An ellipsoid of these diameters."""
         self._add(ELLIPSOID, part, centre, size, colour, rotation)
 
@@ -92,7 +98,8 @@ class Builder:
             ends = angle + np.array([-1, 1]) * np.pi / pieces
             xs, ys = a * np.cos(ends), b * np.sin(ends)
             along = np.arctan2(ys[1] - ys[0], xs[1] - xs[0])
-            length = np.hypot(xs[1] - xs[0], ys[1] - ys[0]) + 0.6 * wall
+            # Longer than the chord, so that neighbours still meet at the top of a flaring wall.
+            length = np.hypot(xs[1] - xs[0], ys[1] - ys[0]) * (1 + np.tan(flare) * size[2] / min(a, b) / 2) + 0.8 * wall
             middle = (centre[0] + xs.mean(), centre[1] + ys.mean(), centre[2])
             self.box(part, middle, (length, wall, size[2]), colour, turn_z(along) @ turn_x(flare))
 

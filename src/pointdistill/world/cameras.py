@@ -7,6 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64
+from scipy.interpolate import PchipInterpolator
+from scipy.ndimage import gaussian_filter1d
+
+from pointdistill.seeding import numpy_generator
+from pointdistill.world.floor import FloorMap, map_floor, routes
+from pointdistill.world.rooms import MARGIN, Room
+
+SPEED = 0.35
+"""Metres per second of a person who scans."""
+_DWELL = 2.2
+"""Seconds from one thing looked at to the next."""
+_STOPS = 8
+"""Places that a tour of a room passes by."""
 
 
 @dataclass(frozen=True)
@@ -83,3 +96,96 @@ def look(
     poses[:, :3, 0], poses[:, :3, 1], poses[:, :3, 2] = c * right + s * down, c * down - s * right, forward
     poses[:, :3, 3], poses[:, 3, 3] = position, 1.0
     return poses
+
+
+def walk(room: Room, seed: int, frames: int, rate_hz: float = 1.0) -> Float64[np.ndarray, "frames 4 4"]:
+    """Poses of the depth camera (camera to room frame) while a person walks through a room and looks at its things.
+
+    The path is a function of time that depends on the room and the seed alone: frame i is taken at i / rate_hz
+    seconds, whatever the number of frames. The person keeps clear of all furniture and holds the camera about 1.5 m
+    above the floor.
+    """
+    times = np.arange(frames) / rate_hz
+    generator = numpy_generator(seed, "walk", room.seed)
+    tour = _tour(map_floor((float(room.size[0]), float(room.size[1])), list(room.places)), generator)
+    sway = generator.uniform(0, 2 * np.pi, 8)
+    height = float(np.clip(generator.normal(1.5, 0.06), 1.35, 1.65))
+
+    def stand(time: np.ndarray) -> np.ndarray:
+        return _along(tour, SPEED * (time + 0.5 * np.sin(0.9 * time + sway[0])))
+
+    yaw, pitch = _gaze(room, stand, height, float(times[-1]) if frames else 0.0, generator)
+    level = height + 0.06 * np.sin(0.55 * times + sway[1]) + 0.008 * np.sin(10.5 * times + sway[2])
+    tremble = 0.006 * np.stack([np.sin(f * times + sway[k]) for k, f in ((3, 7.3), (4, 8.9), (5, 6.1))])
+    position = np.concatenate([stand(times), level[:, None]], 1)
+    roll = 0.035 * np.sin(0.7 * times + sway[6]) + tremble[2]
+    return look(position, yaw(times) + tremble[0], pitch(times) + tremble[1], roll)
+
+
+def _tour(floor: FloorMap, generator: np.random.Generator) -> Float64[np.ndarray, "points 2"]:
+    """A smooth closed path through the free part of the floor, as points of equal distance (about 2 cm)."""
+    free = floor.free(MARGIN)
+    cells = np.argwhere(free)
+    stops = [cells[generator.integers(len(cells))]]
+    for _ in range(_STOPS - 1):
+        options = cells[generator.integers(len(cells), size=5)]
+        stops.append(options[np.argmax(np.linalg.norm(options - stops[-1], axis=1))])
+    # A little dearer beside obstacles, so that the way keeps to the middle of the free floor.
+    cost = 1.0 + 0.5 * np.exp(-floor.clearance / 0.3)
+    legs = routes(free, cost, np.array(stops))
+    rough = _even(floor.points(np.concatenate([leg[:-1] for leg in legs])))
+    for reach in (0.35, 0.25, 0.17, 0.1, 0.05):
+        smooth = _even(gaussian_filter1d(rough, reach / 0.02, axis=0, mode="wrap"))
+        if floor.at(smooth).min() >= 0.65 * MARGIN:
+            return smooth
+    return rough
+
+
+def _even(points: np.ndarray) -> np.ndarray:
+    """A closed path, resampled at equal distances."""
+    closed = np.concatenate([points, points[:1]])
+    lengths = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(closed, axis=0), axis=1))])
+    at = np.linspace(0, lengths[-1], max(int(lengths[-1] / 0.02), 4), endpoint=False)
+    return np.stack([np.interp(at, lengths, closed[:, k]) for k in range(2)], 1)
+
+
+def _along(tour: np.ndarray, distance: np.ndarray) -> np.ndarray:
+    """Points at these distances along a closed path, round and round."""
+    closed = np.concatenate([tour, tour[:1]])
+    spacing = np.linalg.norm(np.diff(closed, axis=0), axis=1).mean()
+    where = (distance / max(spacing, 1e-9)) % len(tour)
+    return np.stack([np.interp(where, np.arange(len(closed)), closed[:, k]) for k in range(2)], 1)
+
+
+def _gaze(room: Room, stand, height: float, until: float, generator: np.random.Generator):
+    """Yaw and pitch as smooth functions of time: from thing to thing, rather near the last direction than behind."""
+    keys = np.arange(-1, int(until / _DWELL) + 5) * _DWELL
+    centres = np.array([thing.centre for thing in room.instances])
+    sizes = np.array([np.linalg.norm(thing.size) for thing in room.instances])
+    yaw, pitch, facing = [], [], generator.uniform(-np.pi, np.pi)
+    for position in stand(keys):
+        offset = centres[:, :2] - position
+        distance = np.linalg.norm(offset, axis=1)
+        turn = _wrapped(np.arctan2(offset[:, 1], offset[:, 0]) - facing)
+        ahead = _wall_ahead(room, position, facing + turn)
+        # What else comes into view in that direction, by its apparent size.
+        shown = np.minimum(sizes / np.maximum(distance, 0.3), 1.0) * (distance > 1.0)
+        company = np.exp(-((_wrapped(turn[:, None] - turn) / 0.45) ** 2)) @ shown
+        weight = np.exp(-((turn / 1.6) ** 2)) * (company**2 + 0.01) * np.clip(ahead - 0.7, 0.01, 1.5) ** 2 + 1e-9
+        chosen = generator.choice(len(centres), p=weight / weight.sum())
+        facing += np.clip(turn[chosen], -1.9, 1.9) + generator.normal(0, 0.12)
+        drop = np.arctan2(centres[chosen, 2] - height, max(distance[chosen], 0.8))
+        yaw.append(facing)
+        pitch.append(np.clip(0.8 * drop - 0.08 + generator.normal(0, 0.06), -0.65, 0.05))
+    return PchipInterpolator(keys, yaw), PchipInterpolator(keys, pitch)
+
+
+def _wrapped(angle: np.ndarray) -> np.ndarray:
+    return (angle + np.pi) % (2 * np.pi) - np.pi
+
+
+def _wall_ahead(room: Room, position: np.ndarray, yaw: np.ndarray) -> np.ndarray:
+    """Metres from a position to the wall in each direction."""
+    direction = np.stack([np.cos(yaw), np.sin(yaw)], 1)
+    reach = (np.sign(direction) * room.size[:2] / 2 - position) / np.where(direction == 0, 1e-9, direction)
+    return reach.min(1)

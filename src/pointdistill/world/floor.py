@@ -1,11 +1,12 @@
 """The floor as a grid: where a person can stand, and the shortest way from here to there."""
 
-import heapq
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import ndimage
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import dijkstra
 
 from pointdistill.world.layout import Place
 
@@ -40,7 +41,7 @@ class FloorMap:
         return labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
 
 
-def map_floor(size: tuple[float, float, float], places: list[Place], reach: float = 1.95) -> FloorMap:
+def map_floor(size: tuple[float, float], places: list[Place], reach: float = 1.95) -> FloorMap:
     """The map of a room of this size with furniture at these places; what hangs above `reach` metres is no obstacle."""
     columns, rows = int(size[0] / CELL), int(size[1] / CELL)
     x = (np.arange(columns) + 0.5) * CELL - columns * CELL / 2
@@ -58,29 +59,41 @@ def map_floor(size: tuple[float, float, float], places: list[Place], reach: floa
     return FloorMap((size[0], size[1]), np.maximum(clearance[1:-1, 1:-1] - CELL / 2, 0.0))
 
 
-def shortest_path(
-    free: Bool[np.ndarray, "rows columns"], cost: Float[np.ndarray, "rows columns"], start: tuple[int, int],
-    goal: tuple[int, int],
-) -> Int[np.ndarray, "cells 2"]:
-    """The cheapest way over free cells (8 neighbours), both ends included; start and goal must be connected."""
-    steps = [(i, j, float(np.hypot(i, j))) for i in (-1, 0, 1) for j in (-1, 0, 1) if i or j]
-    best, came = {start: 0.0}, {}
-    queue = [(0.0, start)]
-    while queue:
-        spent, cell = heapq.heappop(queue)
-        if cell == goal:
-            break
-        if spent > best[cell]:
-            continue
-        for i, j, length in steps:
-            new = (cell[0] + i, cell[1] + j)
-            if not (0 <= new[0] < free.shape[0] and 0 <= new[1] < free.shape[1]) or not free[new]:
-                continue
-            price = spent + length * float(cost[new])
-            if price < best.get(new, np.inf):
-                best[new], came[new] = price, cell
-                heapq.heappush(queue, (price, new))
-    way = [goal]
-    while way[-1] != start:
-        way.append(came[way[-1]])
-    return np.array(way[::-1])
+def routes(
+    free: Bool[np.ndarray, "rows columns"],
+    cost: Float[np.ndarray, "rows columns"],
+    stops: Int[np.ndarray, "stops 2"],
+) -> list[Int[np.ndarray, "cells 2"]]:
+    """The cheapest way over free cells (8 neighbours) from each stop to the next and from the last to the first.
+
+    Args:
+        free: connected cells.
+        cost: price of a metre in each cell.
+        stops: free cells as (row, column).
+
+    Returns:
+        For each leg its cells, both ends included.
+    """
+    index = np.full(free.shape, -1)
+    cells = np.argwhere(free)
+    index[tuple(cells.T)] = np.arange(len(cells))
+    padded = np.pad(index, 1, constant_values=-1)
+    rows, columns, prices = [], [], []
+    for i, j in ((0, 1), (1, 0), (1, 1), (1, -1)):
+        neighbour = padded[cells[:, 0] + 1 + i, cells[:, 1] + 1 + j]
+        linked = np.flatnonzero(neighbour >= 0)
+        other = neighbour[linked]
+        rows.append(linked)
+        columns.append(other)
+        prices.append(np.hypot(i, j) * (cost[tuple(cells[linked].T)] + cost[tuple(cells[other].T)]) / 2)
+    link = np.concatenate(rows), np.concatenate(columns)
+    graph = csr_matrix((np.concatenate(prices), link), shape=(len(cells), len(cells)))
+    ends = index[tuple(stops.T)]
+    before = dijkstra(graph, directed=False, indices=ends, return_predecessors=True)[1]
+    legs = []
+    for leg, goal in enumerate(np.roll(ends, -1)):
+        way = [int(goal)]
+        while way[-1] != ends[leg]:
+            way.append(int(before[leg, way[-1]]))
+        legs.append(cells[way[::-1]])
+    return legs

@@ -5,9 +5,9 @@ import numpy as np
 from pointdistill.world.builder import (
     ALONG_X,
     ALONG_Y,
-    FLOOR,
-    TOP,
-    WALL,
+    ON_FLOOR,
+    ON_TOP,
+    ON_WALL,
     Builder,
     Furniture,
     between,
@@ -29,8 +29,8 @@ def toilet(generator: np.random.Generator, colour: str | None = None, style: str
     else:
         builder.cylinder("base", (0, 0.04, rim * 0.35), (width * 0.55, length * 0.62, rim * 0.7), paint * 0.97)
         builder.cylinder("base", (0, 0.05, 0.02), (width * 0.7, length * 0.75, 0.04), paint * 0.97)
-    builder.ellipsoid("bowl", (0, 0, rim - 0.1), (width * 0.98, length * 0.98, 0.34), paint)
-    builder.cylinder("bowl", (0, 0, rim + 0.02), (width, length, 0.1), paint)
+    builder.ellipsoid("bowl", (0, 0, rim - 0.1), (width * 0.99, length * 0.99, 0.36), paint)
+    builder.cylinder("bowl", (0, 0, rim + 0.03), (width, length, 0.08), paint)
     builder.box("bowl", (0, length * 0.45, rim * 0.7 + 0.03), (width * 0.6, length * 0.35, rim * 0.6), paint)
     builder.cylinder("seat", (0, -0.005, rim + 0.082), (width * 1.02, length * 1.01, 0.025), paint * 0.96)
     seat = rim + 0.0945
@@ -43,9 +43,10 @@ def toilet(generator: np.random.Generator, colour: str | None = None, style: str
         builder.cylinder("seat", (0, -0.005, seat + 0.012), (width, length * 0.98, 0.022), paint)
     deep, high = between(generator, 0.15, 0.2), between(generator, 0.28, 0.38)
     tank = (0, back + deep / 2 + 0.02, rim + 0.05 + high / 2)
-    builder.box("tank", tank, (between(generator, 0.36, 0.48), deep, high), paint)
-    builder.box("tank", (0, tank[1], rim + 0.05 + high + 0.015), (0.49, deep + 0.02, 0.03), paint * 0.98)
-    return builder.finish(colour, FLOOR)
+    wide = between(generator, 0.36, 0.48)
+    builder.box("tank", tank, (wide, deep, high), paint)
+    builder.box("tank", (0, tank[1], rim + 0.05 + high + 0.015), (wide + 0.02, deep + 0.02, 0.03), paint * 0.98)
+    return builder.finish(colour, ON_FLOOR)
 
 
 def _tap(builder: Builder, position, reach: float, colour) -> None:
@@ -108,8 +109,10 @@ def sink(
     elif style == "console":
         for side in (-1, 1):
             for y in (-depth / 2 + 0.03, depth / 2):
-                builder.cylinder("stand", (side * (width / 2 - 0.03), y, low / 2 + 0.01), (0.03, 0.03, low + 0.02), metal)
-    mount = {"wall": WALL, "vessel": TOP, "drop-in": TOP}.get(style, FLOOR)
+                builder.cylinder(
+                    "stand", (side * (width / 2 - 0.03), y, low / 2 + 0.01), (0.03, 0.03, low + 0.02), metal
+                )
+    mount = {"wall": ON_WALL, "vessel": ON_TOP, "drop-in": ON_TOP}.get(style, ON_FLOOR)
     return builder.finish(colour, mount)
 
 
@@ -140,18 +143,10 @@ def bathtub(generator: np.random.Generator, colour: str | None = None, style: st
             builder.box("side", (side * (width - wall) / 2, 0, height / 2), (wall, depth, height), paint)
             builder.box("side", (0, side * (depth - wall) / 2, height / 2), (width - 2 * wall, wall, height), paint)
         builder.box("bottom", (0, 0, 0.05), (width - 2 * wall, depth - 2 * wall, 0.1), paint * 0.95)
-        slope = (-end * (width / 2 - wall - 0.05), 0, height * 0.5)
-        builder.box("bottom", slope, (0.08, depth - 2 * wall, height * 0.8), paint * 0.96, _lean(end * 0.35))
         tap = (end * (width / 2 - wall / 2), 0.0)
     builder.cylinder("tap", (*tap, height + 0.08), (0.04, 0.04, 0.16), metal)
     builder.cylinder("tap", (tap[0] - end * 0.07, 0, height + 0.14), (0.03, 0.03, 0.16), metal, ALONG_X)
-    return builder.finish(colour, FLOOR)
-
-
-def _lean(angle: float) -> np.ndarray:
-    """Rotation about y: the top leans towards +x for positive angles."""
-    c, s = np.cos(angle), np.sin(angle)
-    return np.array([[c, 0, s], [0, 1.0, 0], [-s, 0, c]])
+    return builder.finish(colour, ON_FLOOR)
 
 
 def garbage_bin(generator: np.random.Generator, colour: str | None = None, style: str | None = None) -> Furniture:
@@ -178,4 +173,4 @@ def garbage_bin(generator: np.random.Generator, colour: str | None = None, style
         if style == "swing":
             builder.box("lid", (0, 0, height + 0.03), (width + 0.02, depth + 0.02, 0.07), lid)
             builder.box("lid", (0, 0, height + 0.09), (width * 0.6, depth * 0.6, 0.06), lid)
-    return builder.finish(colour, FLOOR)
+    return builder.finish(colour, ON_FLOOR)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pointdistill.world.builder import FLOOR, Builder, Furniture, between, chance, turn_x, turn_y, turn_z
+from pointdistill.world.builder import ON_FLOOR, Builder, Furniture, between, chance, turn_x, turn_y, turn_z
 from pointdistill.world.palette import FABRIC, METAL, WOOD, pick, shade
 
 
@@ -19,7 +19,9 @@ def four_legs(builder: Builder, generator, size, height: float, colour, part: st
 
 def chair(generator: np.random.Generator, colour: str | None = None, style: str | None = None) -> Furniture:
     """Styles: "four legs", "pedestal" (an office chair), "armchair", "sled" (side panels for legs)."""
-    style = style or pick(generator, ("four legs", "four legs", "four legs", "pedestal", "pedestal", "armchair", "sled"))
+    style = style or pick(
+        generator, ("four legs", "four legs", "four legs", "pedestal", "pedestal", "armchair", "sled")
+    )
     if style == "armchair":
         return _armchair(generator, colour or pick(generator, FABRIC))
     wooden = style != "pedestal" and chance(generator, 0.5)
@@ -28,7 +30,10 @@ def chair(generator: np.random.Generator, colour: str | None = None, style: str 
     frame = paint if wooden else shade(pick(generator, METAL), generator)
     builder = Builder("chair")
     width, depth = between(generator, 0.40, 0.52), between(generator, 0.40, 0.50)
-    seat, thick = between(generator, 0.42, 0.49), between(generator, 0.03, 0.05) if wooden else between(generator, 0.05, 0.1)
+    seat, thick = (
+        between(generator, 0.42, 0.49),
+        between(generator, 0.03, 0.05) if wooden else between(generator, 0.05, 0.1),
+    )
     builder.box("seat", (0, 0, seat - thick / 2), (width, depth, thick), paint)
     under = seat - thick
     if style == "four legs":
@@ -45,7 +50,7 @@ def chair(generator: np.random.Generator, colour: str | None = None, style: str 
             x = side * (width / 2 + 0.015)
             builder.box("arm", (x, 0, seat + high), (0.05, depth * 0.75, 0.03), frame)
             builder.box("arm", (x, -depth * 0.25, seat + high / 2 - 0.03), (0.03, 0.04, high + 0.03), frame)
-    return builder.finish(colour, FLOOR)
+    return builder.finish(colour, ON_FLOOR)
 
 
 def _star_base(builder: Builder, generator, height: float, colour) -> None:
@@ -103,7 +108,7 @@ def _armchair(generator: np.random.Generator, colour: str) -> Furniture:
     for side in (-1, 1):
         x = side * (width / 2 - arm / 2)
         builder.box("arm", (x, 0, (seat - 0.1 + high) / 2), (arm, depth, high - seat + 0.1), paint)
-    return builder.finish(colour, FLOOR)
+    return builder.finish(colour, ON_FLOOR)
 
 
 def sofa(generator: np.random.Generator, colour: str | None = None, style: str | None = None) -> Furniture:
@@ -136,7 +141,7 @@ def sofa(generator: np.random.Generator, colour: str | None = None, style: str |
             builder.cylinder("arm", (x, 0, high), (arm * 1.25, arm * 1.1, depth * 0.98), paint, turn_x(np.pi / 2))
     if style == "corner":
         _chaise(builder, generator, (width, depth, seat, arm, cushion, leg), paint)
-    return builder.finish(colour, FLOOR)
+    return builder.finish(colour, ON_FLOOR)
 
 
 def _chaise(builder: Builder, generator, size, paint) -> None:
@@ -163,15 +168,19 @@ def bed(generator: np.random.Generator, colour: str | None = None, style: str | 
     four_legs(builder, generator, (width, length), leg, wood)
     builder.box("mattress", (0, 0, leg + frame + soft / 2), (width, length - 0.06, soft), sheet)
     cover = length * between(generator, 0.55, 0.72)
-    builder.box("mattress", (0, -length / 2 + cover / 2 + 0.02, top - soft * 0.3), (width + 0.04, cover, soft * 0.75), blanket)
+    builder.box(
+        "mattress", (0, -length / 2 + cover / 2 + 0.02, top - soft * 0.3), (width + 0.04, cover, soft * 0.75), blanket
+    )
     _pillows(builder, generator, (width, length, top), sheet if chance(generator, 0.6) else blanket)
     if chance(generator, 0.85):
         high = top + between(generator, 0.15, 0.6)
         padded = chance(generator, 0.3)
-        builder.box("headboard", (0, length / 2 + 0.03, high / 2), (width + 0.06, 0.06, high), blanket if padded else wood)
+        builder.box(
+            "headboard", (0, length / 2 + 0.03, high / 2), (width + 0.06, 0.06, high), blanket if padded else wood
+        )
     if chance(generator, 0.3):
         builder.box("headboard", (0, -length / 2 - 0.02, (top + 0.1) / 2), (width + 0.05, 0.04, top + 0.1), wood)
-    return builder.finish(colour, FLOOR)
+    return builder.finish(colour, ON_FLOOR)
 
 
 def _pillows(builder: Builder, generator, size, colour) -> None:

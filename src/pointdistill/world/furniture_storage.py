@@ -1,8 +1,10 @@
 """Cabinets, shelves, tables, desks, counters and refrigerators. Doors and drawers are on the front, towards -y."""
 
+import itertools
+
 import numpy as np
 
-from pointdistill.world.builder import ALONG_X, FLOOR, WALL, Builder, Furniture, between, chance
+from pointdistill.world.builder import ALONG_X, ON_FLOOR, ON_WALL, Builder, Furniture, between, chance
 from pointdistill.world.furniture_seats import four_legs
 from pointdistill.world.palette import METAL, WOOD, pick, shade
 
@@ -13,6 +15,7 @@ CABINETS = {
     "nightstand": ((0.38, 0.55), (0.35, 0.48), (0.42, 0.65)),
     "filing": ((0.38, 0.5), (0.48, 0.62), (0.65, 1.35)),
     "low": ((1.1, 1.8), (0.38, 0.48), (0.4, 0.62)),
+    "vanity": ((0.6, 1.0), (0.46, 0.52), (0.66, 0.74)),
     "wall": ((0.6, 1.6), (0.3, 0.38), (0.55, 0.8)),
 }
 
@@ -64,7 +67,7 @@ def cabinet(generator: np.random.Generator, colour: str | None = None, style: st
     _front(builder, generator, (width, depth, body), leg, drawers, paint, metal)
     if style in ("dresser", "nightstand", "low"):
         builder.box("body", (0, -0.01, height + 0.012), (width + 0.03, depth + 0.03, 0.025), paint)
-    return builder.finish(colour, WALL if style == "wall" else FLOOR)
+    return builder.finish(colour, ON_WALL if style == "wall" else ON_FLOOR)
 
 
 def refrigerator(generator: np.random.Generator, colour: str | None = None, style: str | None = None) -> Furniture:
@@ -96,7 +99,7 @@ def refrigerator(generator: np.random.Generator, colour: str | None = None, styl
         side = hinge if x == 0 else -np.sign(x)
         grip = (x + side * (wide / 2 - 0.06), y - door / 2 - 0.025, low + tall / 2)
         builder.box("handle", grip, (0.025, 0.05, min(0.6, tall * 0.6)), metal)
-    return builder.finish(colour, FLOOR)
+    return builder.finish(colour, ON_FLOOR)
 
 
 def bookshelf(generator: np.random.Generator, colour: str | None = None, style: str | None = None) -> Furniture:
@@ -107,7 +110,7 @@ def bookshelf(generator: np.random.Generator, colour: str | None = None, style: 
     paint = shade(colour, generator)
     width, depth = between(generator, 0.6, 1.3), between(generator, 0.24, 0.36)
     height = between(generator, 0.75, 1.2) if style == "low" else between(generator, 1.5, 2.1)
-    board, levels = 0.025, int(round(height / between(generator, 0.3, 0.42)))
+    board, levels = 0.025, round(height / between(generator, 0.3, 0.42))
     for side in (-1, 1):
         builder.box("side", (side * (width - board) / 2, 0, height / 2), (board, depth, height), paint)
     if style != "open":
@@ -115,9 +118,9 @@ def bookshelf(generator: np.random.Generator, colour: str | None = None, style: 
     heights = np.linspace(0.06, height - board / 2, levels + 1)
     for z in heights:
         builder.box("shelf", (0, 0, z), (width - 2 * board, depth, board), paint)
-    for low, high in zip(heights[:-1], heights[1:], strict=True):
+    for low, high in itertools.pairwise(heights):
         _books(builder, generator, (width - 2 * board, depth), low + board / 2, high - low - board)
-    return builder.finish(colour, FLOOR)
+    return builder.finish(colour, ON_FLOOR)
 
 
 def _books(builder: Builder, generator, size, low: float, room: float) -> None:
@@ -130,7 +133,9 @@ def _books(builder: Builder, generator, size, low: float, room: float) -> None:
         block = min(between(generator, 0.08, 0.4), width / 2 - x)
         tall, deep = room * between(generator, 0.55, 0.92), depth * between(generator, 0.55, 0.85)
         if chance(generator, 0.8):
-            paint = shade(pick(generator, ("red", "blue", "green", "white", "brown", "black", "yellow")), generator, 0.1)
+            paint = shade(
+                pick(generator, ("red", "blue", "green", "white", "brown", "black", "yellow")), generator, 0.1
+            )
             y = depth / 2 - 0.015 - deep / 2
             builder.box("book", (x + block / 2, y, low + tall / 2), (block, deep, tall), paint)
         x += block + between(generator, 0.0, 0.06)
@@ -154,7 +159,7 @@ def table(generator: np.random.Generator, colour: str | None = None, style: str 
             builder.cylinder("leg", (0, 0, 0.015), (width * 0.55, width * 0.55, 0.03), legs)
         else:
             four_legs(builder, generator, (width * 0.68, width * 0.68), height - board, legs)
-        return builder.finish(colour, FLOOR)
+        return builder.finish(colour, ON_FLOOR)
     widths, depths, heights = {
         "dining": ((0.9, 1.8), (0.7, 0.95), (0.71, 0.78)),
         "trestle": ((1.1, 1.8), (0.7, 0.95), (0.71, 0.78)),
@@ -172,7 +177,7 @@ def table(generator: np.random.Generator, colour: str | None = None, style: str 
         four_legs(builder, generator, (width - 0.04, depth - 0.04), height - board, legs)
     if style in ("coffee", "side") and chance(generator, 0.4):
         builder.box("shelf", (0, 0, height * 0.35), (width - 0.1, depth - 0.1, 0.02), paint)
-    return builder.finish(colour, FLOOR)
+    return builder.finish(colour, ON_FLOOR)
 
 
 def desk(generator: np.random.Generator, colour: str | None = None, style: str | None = None) -> Furniture:
@@ -204,7 +209,7 @@ def desk(generator: np.random.Generator, colour: str | None = None, style: str |
     if style != "one side" or chance(generator, 0.6):
         drop = between(generator, 0.25, 0.5)
         builder.box("panel", (0, depth / 2 - 0.04, under - drop / 2), (width - 0.06, 0.02, drop), paint * 0.9)
-    return builder.finish(colour, FLOOR)
+    return builder.finish(colour, ON_FLOOR)
 
 
 def counter(
@@ -226,7 +231,7 @@ def counter(
     height = between(generator, 1.0, 1.1) if style == "bar" else between(generator, 0.85, 0.95)
     board, kick = between(generator, 0.03, 0.05), 0.08
     under = height - board
-    _counter_top(builder, (width + 0.02, depth + 0.03, board), (0, -0.015, height - board / 2), hole, slab)
+    _counter_top(builder, (width + 0.02, depth + _OVERHANG, board), (0, -_OVERHANG / 2, height - board / 2), hole, slab)
     # The carcass is hollow: panels, so that a sink can hang in it.
     panel = 0.02
     for side in (-1, 1):
@@ -236,11 +241,11 @@ def counter(
     builder.box("body", (0, -depth / 2 + panel / 2, (kick + under) / 2), (width, panel, under - kick), paint * 0.85)
     if style == "bar":
         builder.box("body", (0, -depth / 2 - 0.005, under - 0.1), (width, 0.02, 0.05), slab)
-        return builder.finish(colour, FLOOR)
+        return builder.finish(colour, ON_FLOOR)
     _counter_front(builder, generator, (width, depth, under - kick), kick, paint, metal)
     if chance(generator, 0.4):
         builder.box("top", (0, depth / 2 - 0.01, height + 0.05), (width, 0.02, 0.1), slab)
-    return builder.finish(colour, FLOOR)
+    return builder.finish(colour, ON_FLOOR)
 
 
 def _counter_top(builder: Builder, size, centre, hole, colour) -> None:
@@ -267,3 +272,14 @@ def _counter_front(builder: Builder, generator, size, low: float, paint, metal) 
         builder.box("door", (x, y, low + (high - drawer) / 2), (wide, 0.018, high - drawer - 0.012), paint)
         builder.box("door", (x, y, low + high - drawer / 2), (wide, 0.018, drawer - 0.012), paint)
         builder.cylinder("handle", (x, y - 0.02, low + high - drawer / 2), (0.02, 0.02, wide * 0.4), metal, ALONG_X)
+
+
+def hole_of(counter: Furniture) -> tuple[float, float, float]:
+    """Where a counter made with a hole has it: x and y of its centre and z of the top, in the counter's frame."""
+    left, right = counter.solids.centre[0], counter.solids.centre[1]
+    top = left[2] + counter.solids.half[0, 2]
+    return float(left[0] + right[0]) / 2, float(left[1]) + _OVERHANG / 2, float(top)
+
+
+_OVERHANG = 0.03
+"""Metres that a counter's top reaches over its front."""

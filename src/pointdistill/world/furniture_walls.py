@@ -1,9 +1,9 @@
-"""What belongs on walls: doors, windows, pictures, curtains; and the shower curtain. The back (+y) is the wall's side."""
+"""What belongs on walls: doors, windows, pictures, curtains; and the shower curtain. The back (+y) is the wall."""
 
 import numpy as np
 
-from pointdistill.world.builder import ALONG_X, HANGING, WALL, Builder, Furniture, between, chance
-from pointdistill.world.palette import COLOURS, FABRIC, METAL, WOOD, pick, shade
+from pointdistill.world.builder import ALONG_X, HANGING, ON_WALL, Builder, Furniture, between, chance
+from pointdistill.world.palette import COLOURS, FABRIC, METAL, pick, shade
 
 
 def _frame(builder: Builder, size, border: float, colour, sill: bool = True) -> None:
@@ -30,7 +30,7 @@ def door(generator: np.random.Generator, colour: str | None = None, style: str |
     _frame(builder, (width, thick, height), border, frame, sill=False)
     for k in range(leaves):
         x, high = (k - (leaves - 1) / 2) * leaf, height - border
-        builder.box("leaf", (x, 0.02, high / 2), (leaf - 0.006, 0.04, high), paint)
+        builder.box("leaf", (x, 0.02, high / 2), (leaf, 0.04, high), paint * (0.98 + 0.04 * k))
         if style == "panels":
             rows = int(generator.integers(2, 4))
             for j in range(rows):
@@ -40,7 +40,7 @@ def door(generator: np.random.Generator, colour: str | None = None, style: str |
         grip = x + side * (leaf / 2 - 0.07)
         builder.cylinder("handle", (grip - side * 0.03, -0.04, 1.0), (0.022, 0.022, 0.12), metal, ALONG_X)
         builder.box("handle", (grip, -0.015, 1.0), (0.03, 0.06, 0.03), metal)
-    return builder.finish(colour, WALL)
+    return builder.finish(colour, ON_WALL)
 
 
 def window(generator: np.random.Generator, colour: str | None = None, style: str | None = None) -> Furniture:
@@ -62,32 +62,33 @@ def window(generator: np.random.Generator, colour: str | None = None, style: str
         builder.box("frame", (0, 0.01, z), (width - 2 * border, thick * 0.6, bar), paint)
     if chance(generator, 0.6):
         builder.box("frame", (0, -0.06, -0.01), (width + 0.08, thick + 0.12, 0.03), paint)
-    return builder.finish(colour, WALL)
+    return builder.finish(colour, ON_WALL)
 
 
 def picture(generator: np.random.Generator, colour: str | None = None, style: str | None = None) -> Furniture:
-    """Styles: "framed", "canvas" (a thick canvas without a frame). The colour is the canvas's ground."""
+    """Styles: "framed", "canvas" (stretched over the front of its frame). The colour is the canvas's ground."""
     style = style or pick(generator, ("framed", "framed", "canvas"))
     grounds = tuple(name for name in COLOURS if name not in ("brown", "grey"))
     colour = colour or pick(generator, grounds)
     builder = Builder("picture")
     width, height = between(generator, 0.35, 1.1), between(generator, 0.3, 0.85)
     ground, thick = shade(colour, generator), between(generator, 0.02, 0.045)
-    border = 0.0
-    if style == "framed":
-        border = between(generator, 0.02, 0.06)
-        _frame(builder, (width, thick, height), border, shade(pick(generator, ("black", "brown", "white", "beige")), generator))
-    deep = thick if style == "canvas" else thick * 0.4
-    inner = np.array([width - 2 * border, height - 2 * border])
-    builder.box("canvas", (0, (thick - deep) / 2, height / 2), (inner[0], deep, inner[1]), ground)
-    front = thick / 2 - deep
+    border, wood = between(generator, 0.02, 0.06), pick(generator, ("black", "brown", "white", "beige"))
+    _frame(builder, (width, thick, height), border, shade(wood, generator))
+    if style == "canvas":
+        inner, deep = np.array([width, height]), 0.008
+        y = -(thick + deep) / 2
+    else:
+        inner, deep = np.array([width - 2 * border, height - 2 * border]), thick * 0.4
+        y = (thick - deep) / 2
+    builder.box("canvas", (0, y, height / 2), (inner[0], deep, inner[1]), ground)
     for _ in range(int(generator.integers(1, 4))):
         spot = inner * generator.uniform(0.12, 0.4, 2)
         x, z = (inner - spot) * generator.uniform(-0.5, 0.5, 2)
         paint = shade(pick(generator, tuple(COLOURS)), generator, 0.1)
         add = builder.box if chance(generator, 0.5) else builder.ellipsoid
-        add("canvas", (x, front, height / 2 + z), (spot[0], 0.006, spot[1]), paint)
-    return builder.finish(colour, WALL)
+        add("canvas", (x, y - deep / 2, height / 2 + z), (spot[0], 0.006, spot[1]), paint)
+    return builder.finish(colour, ON_WALL)
 
 
 def _folds(builder: Builder, generator, width: float, low: float, high: float, colour) -> None:
@@ -116,7 +117,7 @@ def curtain(generator: np.random.Generator, colour: str | None = None, style: st
     builder.cylinder("rod", (0, 0, height + 0.01), (0.03, 0.03, width + 0.12), rod, ALONG_X)
     for side in (-1, 1):
         builder.ellipsoid("rod", (side * (width / 2 + 0.07), 0, height + 0.01), (0.06, 0.05, 0.05), rod)
-    return builder.finish(colour, WALL)
+    return builder.finish(colour, ON_WALL)
 
 
 def shower_curtain(

@@ -66,7 +66,7 @@ class Fusion:
         size = (blocks.max(axis=0) - low + 1) * _BLOCK + 2  # one unknown layer around
         cells = ((blocks - low)[:, None] * _BLOCK + 1 + _OFFSETS).reshape(-1, 3)
         weight = self._weight[self._slots].reshape(-1)
-        flat = np.ravel_multi_index(tuple(cells.T), tuple(size))
+        flat = np.asarray(np.ravel_multi_index(tuple(cells.T), tuple(size)))
         seen = weight > least_weight
         distance, known = np.zeros(size, dtype=np.float32), np.zeros(size, dtype=bool)
         place = np.zeros(distance.size, dtype=np.int64)  # grid point -> its place in the block arrays
@@ -130,10 +130,8 @@ class Fusion:
             u, v = camera.fx * x / z + camera.cx, camera.fy * y / z + camera.cy
         inside = (z > 0.05) & (u > 0) & (v > 0) & (u < camera.width - 1) & (v < camera.height - 1)
         chosen = np.flatnonzero(inside)
-        u, v, z = u[chosen], v[chosen], z[chosen]
-        distance, pixel = signed_distance(view, u, v, z)
-        near = distance > -self.truncation  # False where there is no depth (NaN)
-        chosen, distance, pixel = chosen[near], distance[near], pixel[near]
+        near, distance, pixel = signed_distance(view, u[chosen], v[chosen], z[chosen], self.truncation)
+        chosen = chosen[near]
         self._average(view, rows[chosen // _CELLS] * _CELLS + chosen % _CELLS, distance, pixel)
 
     def _average(
@@ -141,7 +139,7 @@ class Fusion:
         view: View,
         cells: Int64[np.ndarray, "cells"],
         distance: Float[np.ndarray, "cells"],
-        pixel: Int64[np.ndarray, "cells"],
+        pixel: Int[np.ndarray, "cells"],
     ) -> None:
         # Behind the surface trust fades out, so that both sides of a thin board can live side by side.
         fade = np.clip(1 + (distance + self.voxel) / (self.truncation - self.voxel), 0.0, 1.0)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float
 
-from pointdistill.world.builder import Furniture, between
+from pointdistill.world.builder import ON_FLOOR, Furniture, between
 
 GAP = 0.02
 """Metres left between a thing and the wall or its neighbour."""
@@ -16,7 +16,7 @@ GAP = 0.02
 
 @dataclass(frozen=True)
 class Place:
-    """An upright box turned about z: centre of the footprint, yaw in radians, width and depth before the turn, metres."""
+    """An upright box turned about z: centre of its footprint, yaw in radians, unturned width and depth, metres."""
 
     x: float
     y: float
@@ -99,13 +99,13 @@ class Layout:
         return place
 
     def wall(self, thing: Furniture, side: int, along: float, low: float = 0.0) -> Place:
-        """The place with its back on wall `side` (0 north, 1 west, 2 south, 3 east), `along` in -1..1 over its length."""
+        """The place with its back on wall `side` (0 north, 1 west, 2 south, 3 east), `along` it from -1 to 1."""
         width, depth, height = (float(v) for v in thing.size)
         yaw = side * np.pi / 2
         out = np.array([-np.sin(yaw), np.cos(yaw)]).round()
         length, reach = (self.size[0], self.size[1]) if side % 2 == 0 else (self.size[1], self.size[0])
         tangent = np.array([np.cos(yaw), np.sin(yaw)]).round()
-        gap = GAP if thing.mount == "floor" else 0.004
+        gap = GAP if thing.mount == ON_FLOOR else 0.004
         x, y = out * (reach / 2 - depth / 2 - gap) + tangent * along * max(length / 2 - width / 2 - GAP, 0.0)
         return Place(float(x), float(y), float(yaw), width, depth, low, low + height)
 
@@ -142,8 +142,15 @@ class Layout:
         return None
 
     def try_facing(
-        self, thing: Furniture, other: Place, generator: np.random.Generator, side: int = 0, gap: float = 0.05,
-        along: float = 0.0, turn: float = 0.0, in_zones: bool = False,
+        self,
+        thing: Furniture,
+        other: Place,
+        generator: np.random.Generator,
+        side: int = 0,
+        gap: float = 0.05,
+        along: float = 0.0,
+        turn: float = 0.0,
+        in_zones: bool = False,
     ) -> Place | None:
         """A place whose front looks at a side of another one (0 its front, then counterclockwise seen from above).
 

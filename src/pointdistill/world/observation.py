@@ -41,21 +41,38 @@ def rays_of(camera: Camera) -> Float[np.ndarray, "pixels 3"]:
 
 def signed_distance(
     view: View,
-    u: Float[np.ndarray, "cells"],
-    v: Float[np.ndarray, "cells"],
-    z: Float[np.ndarray, "cells"],
-) -> tuple[Float[np.ndarray, "cells"], Int64[np.ndarray, "cells"]]:
-    """Metres in front of the measured surface along the optical axis (NaN: unknown), and the nearest pixel."""
-    left, top = u.astype(np.int64), v.astype(np.int64)
-    cell = top * view.camera.width + left
-    du, dv = u - left, v - top
-    pixel = cell + (du > 0.5) + (dv > 0.5) * view.camera.width
-    measured = view.depth[pixel]
-    smooth = np.flatnonzero(view.smooth[cell])
-    terms = view.bilinear[cell[smooth]]
-    du, dv = du[smooth], dv[smooth]
-    measured[smooth] = 1 / (terms[:, 0] + terms[:, 1] * du + (terms[:, 2] + terms[:, 3] * du) * dv)
-    return measured - z, pixel
+    u: Float[np.ndarray, "places"],
+    v: Float[np.ndarray, "places"],
+    z: Float[np.ndarray, "places"],
+    truncation: float,
+) -> tuple[Int64[np.ndarray, "near"], Float[np.ndarray, "near"], Int[np.ndarray, "near"]]:
+    """How far places lie in front of the surface that was measured there, along the optical axis.
+
+    Args:
+        u, v: where in the depth image the places appear, in pixels, off its border.
+        z: their depths in metres.
+        truncation: places further behind the surface than this are left out.
+
+    Returns:
+        Which places were measured and are not left out, their signed distances in metres (negative behind; beyond
+        twice the truncation in front only roughly), and the pixel nearest to each.
+    """
+    width = np.int32(view.camera.width)
+    pixel = np.rint(v).astype(np.int32) * width + np.rint(u).astype(np.int32)
+    distance = view.depth[pixel] - z
+    # The nearest pixel decides first: on a slant, the exact value may still be a little nearer.
+    near = np.flatnonzero(distance > -1.5 * truncation)
+    pixel, distance = pixel[near], distance[near]
+    u, v, z = u[near], v[near], z[near]
+    left, top = u.astype(np.int32), v.astype(np.int32)
+    cell = top * width + left
+    exact = np.flatnonzero((distance < 2 * truncation) & view.smooth[cell])
+    terms = view.bilinear[cell[exact]]
+    du, dv = u[exact] - left[exact], v[exact] - top[exact]
+    inverse = terms[:, 0] + terms[:, 1] * du + (terms[:, 2] + terms[:, 3] * du) * dv
+    distance[exact] = 1 / inverse - z[exact]
+    kept = distance > -truncation
+    return near[kept], distance[kept], pixel[kept]
 
 
 def look(frame: Frame, rig: Rig) -> View:

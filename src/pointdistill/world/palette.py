@@ -21,7 +21,21 @@ COLOURS: dict[str, tuple[float, float, float]] = {
 }
 
 WOOD = ("brown", "brown", "beige", "beige", "white", "black")
-FABRIC = ("grey", "grey", "blue", "red", "green", "beige", "brown", "black", "purple", "orange", "white", "pink", "yellow")
+FABRIC = (
+    "grey",
+    "grey",
+    "blue",
+    "red",
+    "green",
+    "beige",
+    "brown",
+    "black",
+    "purple",
+    "orange",
+    "white",
+    "pink",
+    "yellow",
+)
 METAL = ("grey", "black", "white")
 CERAMIC = ("white", "white", "white", "white", "beige", "pink", "grey")
 

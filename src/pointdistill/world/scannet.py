@@ -18,7 +18,7 @@ from pointdistill.world.cameras import Rig, default_rig, walk
 from pointdistill.world.files import claim, write_atomically, write_text
 from pointdistill.world.fusion import Fusion
 from pointdistill.world.label_table import FILE_NAME, class_colours, write_label_table
-from pointdistill.world.mesh import Mesh, write_labels_ply, write_ply
+from pointdistill.world.mesh import write_labels_ply, write_ply
 from pointdistill.world.render import Frame, record
 from pointdistill.world.rooms import Room, make_room
 from pointdistill.world.sens import write_sens
@@ -42,8 +42,8 @@ class ScanNetSettings:
     depth_size: tuple[int, int] = (96, 72)
     frames: int = 70
     rate_hz: float = 1.0
-    voxel: float = 0.03
-    """Step of the fused mesh in metres."""
+    voxel: float | None = None
+    """Step of the fused mesh in metres; None: 2 to 3 cm by the room's size, which gives it 50,000 vertices and more."""
     frames_only: bool = False
     """Write `.sens` and `.txt` alone, which is all that pre-training reads: no mesh, no annotation."""
 
@@ -132,7 +132,8 @@ def _write_annotated(
 ) -> None:
     """All files of an annotated scan, in one pass over its frames."""
     objects = annotate(room, seed)
-    fusion = Fusion(rig, settings.voxel)
+    voxel = settings.voxel or _voxel(room)
+    fusion = Fusion(rig, voxel)
     with LabelImages(folder, name, objects) as images:
 
         def passed_on() -> Iterator[Frame]:
@@ -143,13 +144,20 @@ def _write_annotated(
 
         write_sens(folder / f"{name}.sens", passed_on(), rig, settings.rate_hz)
     mesh = fusion.mesh()
-    numbers = vertex_objects(mesh, objects, settings.voxel)
+    numbers = vertex_objects(mesh, np.linalg.inv(scan_placement(seed)), objects, voxel)
     # Class and annotation never contradict each other: the class of a vertex is its object's.
     nyu40_of = np.array([0, *(label.nyu40 for label in objects.labels)], dtype=np.int16)
-    mesh: Mesh = replace(mesh, nyu40=nyu40_of[numbers])
+    mesh = replace(mesh, nyu40=nyu40_of[numbers])
     write_ply(folder / f"{name}_vh_clean_2.ply", mesh)
     write_labels_ply(folder / f"{name}_vh_clean_2.labels.ply", mesh, class_colours())
     write_annotation(folder, name, mesh, numbers, objects)
+
+
+def _voxel(room: Room) -> float:
+    """A step that suits the surface of this room. At least 0.6 of its floor and walls were seen in all rooms tried."""
+    width, depth, height = (float(side) for side in room.size)
+    seen = 0.6 * (width * depth + 2 * (width + depth) * height)
+    return float(np.clip(np.sqrt(seen / 55_000), 0.02, 0.03))
 
 
 def _write_info(path: Path, room: Room, rig: Rig, scan_to_room: Float64[np.ndarray, "4 4"], frames: int) -> None:

@@ -12,7 +12,6 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 from jaxtyping import Float32, UInt16
@@ -82,7 +81,9 @@ class SensReader:
                 self.path, f"version {version} where {VERSION} belongs", "It is no .sens file of version 4.", "byte 0"
             )
         if name_length > self._size:
-            raise DataError(self.path, f"a sensor name of {name_length} bytes is longer than the file", _AGAIN, "byte 4")
+            raise DataError(
+                self.path, f"a sensor name of {name_length} bytes is longer than the file", _AGAIN, "byte 4"
+            )
         at = _START.size + name_length
         values = self._unpack(_CAMERAS, at)
         matrices = np.array(values[:64], np.float32).reshape(4, 4, 4)
@@ -204,7 +205,7 @@ class SensReader:
     def close(self) -> None:
         self._file.close()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "SensReader":
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -5,8 +5,9 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional
 
-from pointdistill.geometry.knn import knn
+from pointdistill.geometry.neighbours import knn
 from pointdistill.geometry.patches import gather
 
 _EPSILON = 1e-8  # keeps a point that lies on a centre finite: that centre then takes nearly all the weight
@@ -39,4 +40,13 @@ def interpolate(
     weights: Float[Tensor, "batch queries near"],
 ) -> Float[Tensor, "batch queries channels"]:
     """Weighted mean of the features that `index` names; differentiable in features and weights."""
-    return torch.einsum("bqnc,bqn->bqc", gather(features, index), weights.to(features.dtype))
+    batch, groups, channels = features.shape
+    rows = index + torch.arange(batch, device=index.device).mul_(groups).view(batch, 1, 1)
+    # An embedding bag builds neither the gathered (queries, near, channels) features nor their gradient.
+    values = functional.embedding_bag(
+        rows.flatten(0, 1),
+        features.reshape(batch * groups, channels),
+        per_sample_weights=weights.to(features.dtype).flatten(0, 1),
+        mode="sum",
+    )
+    return values.view(batch, index.shape[1], channels)

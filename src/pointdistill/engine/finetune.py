@@ -1,0 +1,259 @@
+"""Fine-tuning a backbone on a downstream task: one loop for all tasks, random and pre-trained weights alike."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from pointdistill.engine.checkpoint import (
+    load_tensors,
+    read_json,
+    restore_training_state,
+    save_tensors,
+    training_state,
+    write_json,
+)
+from pointdistill.engine.log import RunLog, read_log
+from pointdistill.engine.optim import adamw, cosine_with_warmup, set_learning_rate
+from pointdistill.errors import RecipeError, TrainingDiverged
+from pointdistill.models.point_transformer import PointTransformer
+from pointdistill.seeding import torch_generator
+from pointdistill.tasks.base import Figures, Splits, Task, TaskModel, fingerprint, to_device
+from pointdistill.tasks.sampling import step_samples
+
+Report = Callable[[int, int, str], None]
+"""Called with (steps done, steps in all, a short note)."""
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """How a task is trained.
+
+    Attributes:
+        steps: optimiser steps.
+        batch_size: samples a step.
+        lr: peak learning rate of the head.
+        backbone_lr_scale: the backbone's learning rate as a factor of `lr`; 0 freezes it.
+        layer_decay: a further factor on the backbone's rate for each block from the end towards the tokeniser.
+        weight_decay: AdamW's; none on biases, norms and tokens.
+        warmup: steps of linear warm-up; a cosine to `floor` follows.
+        floor: last learning rate as a share of the peak.
+        head_warmup: first steps that train the head alone.
+        clip: largest gradient norm; 0 for none.
+        eval_every: steps between evaluations on the validation split (a point of the curve); 0 for none.
+        checkpoint_every: steps between checkpoints to resume from; 0 for none.
+        log_every: steps between rows of the log.
+    """
+
+    steps: int = 1000
+    batch_size: int = 32
+    lr: float = 5e-4
+    backbone_lr_scale: float = 1.0
+    layer_decay: float = 1.0
+    weight_decay: float = 0.05
+    warmup: int = 50
+    floor: float = 0.0
+    head_warmup: int = 0
+    clip: float = 10.0
+    eval_every: int = 0
+    checkpoint_every: int = 0
+    log_every: int = 10
+
+
+def finetune(
+    task: Task,
+    backbone: PointTransformer,
+    data: Splits,
+    config: FinetuneConfig,
+    seed: int,
+    out: Path,
+    *,
+    report: Report | None = None,
+    device: str | torch.device = "cpu",
+) -> Figures:
+    """Train `task` from `backbone`'s weights on `data.train`, and test it once, at the end, on `data.test`.
+
+    Writes into `out`: log.jsonl (loss and its parts, and the validation figures at `eval_every`), model.safetensors
+    and model.json (the last weights and where they come from), result.json. A run that is finished is read back, an
+    interrupted one goes on from its last checkpoint with the same bits as an uninterrupted one; the run is the same
+    if task, settings, seed, backbone weights and data are.
+
+    Args:
+        task: what to train; see `tasks`.
+        backbone: starting weights, random or pre-trained; left as it is.
+        data: labelled splits.
+        config: how to train.
+        seed: of the head's weights, the order, subsets, augmentation, dropout.
+        out: the run's folder.
+        report: called after every step.
+        device: where to train.
+
+    Returns:
+        What result.json holds: task, metric, value (the main figure on the test split), test, curve, steps, seconds,
+        seed, config, identity.
+
+    Raises:
+        TrainingDiverged: the loss or a gradient is NaN or infinite, with the step; the last checkpoint is kept.
+        RecipeError: `out` holds a run with other settings.
+        DataError: data that the task cannot use.
+    """
+    out, report = Path(out), report or (lambda step, total, note: None)
+    identity = run_identity(task, backbone, data, config, seed)
+    finished = _finished(out, identity)
+    if finished is not None:
+        report(config.steps, config.steps, "done before")
+        return finished
+    task.check(data)
+    with torch.random.fork_rng(devices=[]):
+        _seed_step(seed, -1)
+        model = task.model(deepcopy(backbone), data).to(device)
+        optimizer = adamw(model, config.lr, config.weight_decay, _lr_scales(model, config))
+        start, seconds = _resume(out, identity, model, optimizer)
+        log = RunLog(out / "log.jsonl", start)
+        started = time.monotonic() - seconds
+        for step in range(start, config.steps):
+            _train_backbone(model, step >= config.head_warmup and config.backbone_lr_scale > 0)
+            set_learning_rate(optimizer, cosine_with_warmup(step, config.steps, config.warmup, config.floor))
+            samples = step_samples(seed, step, config.batch_size, task.size(data.train))
+            batch = to_device(task.batch(data.train, samples, seed), device)
+            model.train()
+            _seed_step(seed, step)
+            losses = task.loss(model, batch)
+            optimizer.zero_grad(set_to_none=True)
+            losses.total.backward()
+            norm = nn.utils.clip_grad_norm_(model.parameters(), config.clip or float("inf"))
+            if not torch.isfinite(losses.total + norm):
+                raise TrainingDiverged(_diverged(task, step, losses.total.item(), norm.item(), out))
+            optimizer.step()
+            done = step + 1
+            row = {}
+            if done % config.log_every == 0 or done == config.steps:
+                row = {"loss": losses.total.item(), **{key: value.item() for key, value in losses.parts.items()}}
+            if config.eval_every and (done % config.eval_every == 0 or done == config.steps):
+                row["validation"] = task.evaluate(model, data.validation, seed, quick=True)[task.metric]
+            if row:
+                log.write(done, **row)
+            if config.checkpoint_every and done % config.checkpoint_every == 0 and done < config.steps:
+                _save(out, identity, model, optimizer, done, time.monotonic() - started)
+            report(done, config.steps, f"loss {losses.total.item():.3f}")
+        trained = time.monotonic() - started
+        test = task.evaluate(model, data.test, seed)
+    return _finish(out, identity, task, config, seed, model, test, trained)
+
+
+def run_identity(task: Task, backbone: PointTransformer, data: Splits, config: FinetuneConfig, seed: int) -> str:
+    """A hash of all that decides a run's result: task, settings, seed, starting weights and data."""
+    weights = fingerprint([backbone.config, *backbone.state_dict().values()])
+    settings = {"task": _settings(task), "config": asdict(config), "seed": seed}
+    text = json.dumps([settings, weights, fingerprint(data)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _settings(task: Task) -> dict:
+    return {"name": task.name, **asdict(task)}  # type: ignore[call-overload]
+
+
+def _seed_step(seed: int, step: int) -> None:
+    """Head weights (step -1), dropout and stochastic depth come from the default generator, keyed by the step."""
+    torch.manual_seed(torch_generator(seed, "finetune", step + 1).initial_seed())
+
+
+def _lr_scales(model: TaskModel, config: FinetuneConfig) -> Callable[[str], float]:
+    """The factor on each parameter's learning rate: `layer_decay` once for each block between it and the head."""
+    depth = len(model.backbone.blocks)  # type: ignore[arg-type]
+
+    def scale(name: str) -> float:
+        if not name.startswith("backbone."):
+            return 1.0
+        _, part, *rest = name.split(".")
+        distance = {"norm": 0, "blocks": depth - int(rest[0]) if part == "blocks" else 0}.get(part, depth + 1)
+        return (config.backbone_lr_scale or 1.0) * config.layer_decay**distance
+
+    return scale
+
+
+def _train_backbone(model: TaskModel, on: bool) -> None:
+    """Without gradients AdamW leaves parameters, their moments and their decay alone."""
+    model.backbone.requires_grad_(on)
+
+
+def _finished(out: Path, identity: str) -> Figures | None:
+    path = out / "result.json"
+    if not path.exists():
+        return None
+    result = read_json(path)
+    if result.get("identity") != identity:
+        raise RecipeError(
+            f"{out}: holds a fine-tuning with other settings, data or starting weights. "
+            "Choose another folder or delete this one."
+        )
+    return result
+
+
+def _resume(out: Path, identity: str, model: TaskModel, optimizer: torch.optim.Optimizer) -> tuple[int, float]:
+    """Put back the last checkpoint; returns its step and the seconds spent until then (0, 0 without one)."""
+    path = out / "checkpoint.safetensors"
+    if not path.exists():
+        return 0, 0.0
+    tensors, metadata = load_tensors(path)
+    if metadata["identity"] != identity:
+        raise RecipeError(
+            f"{out}: holds an unfinished fine-tuning with other settings, data or starting weights. "
+            "Choose another folder or delete this one."
+        )
+    restore_training_state(model, optimizer, tensors)
+    return int(metadata["step"]), float(metadata["seconds"])
+
+
+def _save(
+    out: Path, identity: str, model: TaskModel, optimizer: torch.optim.Optimizer, step: int, seconds: float
+) -> None:
+    metadata = {"identity": identity, "step": str(step), "seconds": f"{seconds:.3f}"}
+    save_tensors(out / "checkpoint.safetensors", training_state(model, optimizer), metadata)
+
+
+def _diverged(task: Task, step: int, loss: float, norm: float, out: Path) -> str:
+    kept = out / "checkpoint.safetensors"
+    where = f"the last checkpoint is kept in {kept}" if kept.exists() else "there is no checkpoint yet"
+    return (
+        f"fine-tuning {task.name}, step {step + 1}: loss {loss}, gradient norm {norm}; {where}. "
+        "Lower the learning rate or look for damaged samples."
+    )
+
+
+def _finish(
+    out: Path,
+    identity: str,
+    task: Task,
+    config: FinetuneConfig,
+    seed: int,
+    model: TaskModel,
+    test: Figures,
+    seconds: float,
+) -> Figures:
+    curve = [[row["step"], row["validation"]] for row in read_log(out / "log.jsonl") if "validation" in row]
+    result = {
+        "task": task.name,
+        "metric": task.metric,
+        "value": test[task.metric],
+        "test": test,
+        "curve": curve,
+        "steps": config.steps,
+        "seconds": round(seconds, 2),
+        "seed": seed,
+        "settings": _settings(task),
+        "config": asdict(config),
+        "identity": identity,
+    }
+    card = {key: result[key] for key in ("task", "settings", "config", "seed", "steps", "identity")}
+    save_tensors(out / "model.safetensors", model.state_dict(), {"format": "pointdistill task model"})
+    write_json(out / "model.json", {**card, "backbone": asdict(model.backbone.config)})  # type: ignore[arg-type]
+    write_json(out / "result.json", result)
+    (out / "checkpoint.safetensors").unlink(missing_ok=True)
+    return result

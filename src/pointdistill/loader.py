@@ -1,0 +1,134 @@
+"""Store -> batches: a fresh draw of points of each frame every epoch, in the unit sphere, augmented.
+
+The order is keyed by (seed, epoch), the draw and the augmentation of a frame by (seed, epoch, frame) alone: any
+number of processes, and a run that was interrupted, see the same samples.
+"""
+
+import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int, Int64
+
+from pointdistill.augment import Augmentation
+from pointdistill.batch import FrameBatch
+from pointdistill.errors import RecipeError
+from pointdistill.seeding import numpy_generator
+from pointdistill.store import HALF_RANGE, FrameStore
+
+
+class FrameLoader:
+    """Draws batches of frames from a store.
+
+    Args:
+        store: prepared frames.
+        batch_size: frames a step, over all processes together.
+        points: points drawn of each frame: without repetition where it has enough, else all of them and the rest again.
+        seed: of order, draws and augmentation.
+        frame: "camera" leaves clouds in the depth camera's frame (the paper's recipe); "gravity" turns them by
+            the pose, so that z points up, as in all downstream data.
+        augment: what is done to each cloud after it was centred and scaled; None for nothing.
+        indices: the frames to use; all unless told.
+        drop_last: leave out the last, smaller batch of an epoch.
+        shuffle: another order each epoch.
+        rank, ranks: this process takes every `ranks`-th frame of each batch, from the `rank`-th on.
+
+    Raises:
+        RecipeError: no batch is full, or an augmentation that needs z up in the camera's frame.
+    """
+
+    def __init__(
+        self,
+        store: FrameStore,
+        batch_size: int,
+        points: int,
+        seed: int,
+        frame: Literal["camera", "gravity"] = "camera",
+        augment: Augmentation | None = None,
+        indices: Int[np.ndarray, "chosen"] | None = None,
+        drop_last: bool = True,
+        shuffle: bool = True,
+        rank: int = 0,
+        ranks: int = 1,
+    ):
+        if frame == "camera" and augment is not None and (augment.yaw or augment.flip):
+            raise RecipeError("Turning about z and mirroring need clouds whose z points up: use frame='gravity'.")
+        self.store, self.batch_size, self.points, self.seed = store, batch_size, points, seed
+        self.augment, self.drop_last, self.shuffle = augment, drop_last, shuffle
+        self.rank, self.ranks = rank, ranks
+        self.indices = np.arange(len(store)) if indices is None else np.asarray(indices, np.int64)
+        if len(self) == 0:
+            raise RecipeError(f"{len(self.indices)} frames are less than one batch of {batch_size}.")
+        self._matrices, self._shifts = self._to_unit_sphere(frame)
+
+    def _to_unit_sphere(self, frame: str) -> tuple[Float32[np.ndarray, "frames 3 3"], Float32[np.ndarray, "frames 3"]]:
+        """Per frame, the linear map from stored int16 coordinates to the unit sphere: `stored @ matrix.T + shift`."""
+        store = self.store
+        matrices = np.eye(3) * (store.step / store.scale[:, None])[:, None, :].astype(np.float64)
+        corner = store.lower.astype(np.float64) + HALF_RANGE * store.step.astype(np.float64)
+        shifts = (corner - store.centre) / store.scale[:, None]
+        if frame == "gravity":
+            turns = store.poses[:, :3, :3].astype(np.float64)
+            matrices, shifts = turns @ matrices, np.einsum("fij,fj->fi", turns, shifts)
+        return matrices.astype(np.float32), shifts.astype(np.float32)
+
+    def __len__(self) -> int:
+        """Steps of an epoch."""
+        full, rest = divmod(len(self.indices), self.batch_size)
+        return full + bool(rest and not self.drop_last)
+
+    def epoch(self, number: int, start_step: int = 0) -> Iterator[FrameBatch]:
+        """The batches of epoch `number`, from step `start_step` on; the next one is made while one is used."""
+        order = self._order(number)
+        with ThreadPoolExecutor(1, "frame-loader") as ahead:
+            pending = None
+            for step in range(start_step, len(self)):
+                chosen = order[step * self.batch_size : (step + 1) * self.batch_size][self.rank :: self.ranks]
+                following = ahead.submit(self.batch, chosen, number)
+                if pending is not None:
+                    yield pending.result()
+                pending = following
+            if pending is not None:
+                yield pending.result()
+
+    def batch(self, chosen: Int64[np.ndarray, "batch"], epoch: int) -> FrameBatch:
+        """These frames as epoch `epoch` draws them."""
+        points = torch.empty(len(chosen), self.points, 3)
+        rows = points.numpy()
+        for row, index in zip(rows, chosen.tolist(), strict=True):
+            self._draw(index, epoch, row)
+        targets = torch.from_numpy(self.store.targets[chosen]).float()
+        return FrameBatch(points, targets, torch.from_numpy(chosen.copy()))
+
+    def _order(self, epoch: int) -> Int64[np.ndarray, "chosen"]:
+        if not self.shuffle:
+            return self.indices
+        return numpy_generator(self.seed, "order", epoch).permutation(self.indices)
+
+    def _draw(self, index: int, epoch: int, out: Float32[np.ndarray, "points 3"]) -> None:
+        """One cloud, written to `out`."""
+        generator = numpy_generator(self.seed, "sample", epoch, index)
+        rows = draw_rows(generator, int(self.store.counts[index]), self.points)
+        matrix, shift = self._matrices[index], self._shifts[index]
+        if self.augment is not None:
+            augmenting, moving = self.augment.draw(generator)
+            matrix, shift = augmenting @ matrix, augmenting @ shift + moving
+        stored = self.store.points[index].take(rows, axis=0).astype(np.float32)
+        np.matmul(stored, matrix.T, out=out)
+        # Adding rows of 3 would spend its time on the loop over rows: add rows of many points.
+        many = math.gcd(len(out), 64)
+        blocks = out.reshape(-1, 3 * many)
+        blocks += np.tile(shift, many)
+
+
+def draw_rows(generator: np.random.Generator, available: int, wanted: int) -> Int64[np.ndarray, "wanted"]:
+    """Numbers of `wanted` of `available` points: no point twice where there are enough, else each as often as any
+    other, up to once."""
+    if wanted <= available:
+        return generator.choice(available, wanted, replace=False, shuffle=False)
+    rounds, rest = divmod(wanted, available)
+    again = generator.choice(available, rest, replace=False, shuffle=False)
+    return np.concatenate([np.tile(np.arange(available), rounds), again])

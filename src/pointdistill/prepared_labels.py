@@ -1,0 +1,234 @@
+"""Labelled data, parsed once: scenes and shapes as .npz files and a manifest, so that the many fine-tunings of a
+comparison do not parse meshes and text again."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+
+from pointdistill import manifest
+from pointdistill.datasets.modelnet40 import ObjectSet, read_modelnet40
+from pointdistill.datasets.scannet.labels import read_label_map
+from pointdistill.datasets.scannet.layout import LABEL_TABLE, find_file, read_split, scan_folder
+from pointdistill.datasets.scannet.scenes import Scene, read_scene
+from pointdistill.datasets.shapenetpart import PartSet, read_shapenetpart
+from pointdistill.errors import DataError
+from pointdistill.parallel import parallel_map
+
+FORMAT = 1
+_AGAIN = "Prepare this folder again."
+Sample = TypeVar("Sample", Scene, ObjectSet, PartSet)
+
+
+@dataclass(frozen=True)
+class SceneStore:
+    """Prepared scenes: one .npz a scene.
+
+    Attributes:
+        path: the store's folder.
+        splits: names of the scans of each split, in the official list's order.
+    """
+
+    path: Path
+    splits: dict[str, tuple[str, ...]]
+
+    @classmethod
+    def open(cls, path: str | Path) -> "SceneStore":
+        """Raises DataError if preparation did not finish there."""
+        content = _manifest(Path(path), "scenes")
+        return cls(Path(path), {split: tuple(names) for split, names in content["splits"].items()})
+
+    def names(self, split: str) -> tuple[str, ...]:
+        return _choose(self.path, self.splits, split)
+
+    def scene(self, name: str) -> Scene:
+        return _load(self.path / f"{name}.npz", Scene)
+
+    def scenes(self, split: str) -> list[Scene]:
+        """All scenes of a split, in memory."""
+        return [self.scene(name) for name in self.names(split)]
+
+
+@dataclass(frozen=True)
+class ObjectStore:
+    """Prepared shapes: one .npz a split, holding an ObjectSet or a PartSet.
+
+    Attributes:
+        path: the store's folder.
+        splits: number of shapes of each split.
+    """
+
+    path: Path
+    splits: dict[str, int]
+
+    def read(self, split: str, kind: type[Sample]) -> Sample:
+        _choose(self.path, self.splits, split)
+        return _load(self.path / f"{split}.npz", kind)
+
+
+def prepare_scenes(
+    root: str | Path,
+    out: str | Path,
+    splits: Sequence[str] = ("train", "val"),
+    workers: int | None = None,
+) -> SceneStore:
+    """Parse the labelled scenes of some ScanNetV2 splits. What is already there is kept; splits can be added later.
+
+    The split named "test" is read without labels: ScanNet keeps those hidden.
+
+    Raises:
+        DataError: a missing or bad file of the data set, or a folder that was prepared from other data.
+    """
+    root, out = Path(root), Path(out)
+    names = {split: tuple(read_split(root, split)) for split in splits}
+    label_map = read_label_map(find_file(root, LABEL_TABLE))
+    with manifest.exclusive(out):
+        manifest.claim(out, {"format": FORMAT, "kind": "scenes", "source": "scannet"})
+        there = _manifest(out, "scenes") if (out / manifest.NAME).is_file() else {"splits": {}, "sources": {}}
+        sources = {scan: _fingerprint(scan_folder(root, scan)) for scans in names.values() for scan in scans}
+        _check_sources(out, there["sources"], sources)
+        for split, scans in names.items():
+            missing = [scan for scan in scans if not (out / f"{scan}.npz").is_file() or scan not in there["sources"]]
+            work = partial(_prepare_scene, root, out, split != "test", label_map)
+            parallel_map(work, missing, f"preparing {split} scenes", workers)
+        content = {
+            "format": FORMAT,
+            "kind": "scenes",
+            "splits": {**there["splits"], **{split: list(scans) for split, scans in names.items()}},
+            "sources": {**there["sources"], **sources},
+        }
+        manifest.write_json(out / manifest.NAME, content)
+    return SceneStore.open(out)
+
+
+def open_scenes(out: str | Path, split: str) -> list[Scene]:
+    """All scenes of a prepared split, in memory."""
+    return SceneStore.open(out).scenes(split)
+
+
+def prepare_objects(
+    root: str | Path,
+    out: str | Path,
+    splits: Sequence[str] = ("train", "test"),
+    points: int | None = None,
+    up: Literal["y", "z"] = "z",
+) -> ObjectStore:
+    """Parse ModelNet40 splits (`read_modelnet40`); a split that is already there is kept.
+
+    Raises:
+        DataError: a bad file of the data set, or a folder that was prepared from other data or with other settings.
+    """
+    read = partial(read_modelnet40, root, points=points, up=up)
+    lists = {split: Path(root) / f"modelnet40_{split}.txt" for split in splits}
+    return _prepare_shapes(Path(out), read, lists, {"kind": "objects", "points": points, "up": up})
+
+
+def open_objects(out: str | Path, split: str) -> ObjectSet:
+    """A prepared ModelNet40 split, in memory."""
+    return _open_shapes(Path(out), "objects").read(split, ObjectSet)
+
+
+def prepare_part_shapes(
+    root: str | Path,
+    out: str | Path,
+    splits: Sequence[str] = ("train", "val", "test"),
+    up: Literal["y", "z"] = "z",
+) -> ObjectStore:
+    """Parse ShapeNetPart splits (`read_shapenetpart`); a split that is already there is kept.
+
+    Raises:
+        DataError: a bad file of the data set, or a folder that was prepared from other data or with other settings.
+    """
+    read = partial(read_shapenetpart, root, up=up)
+    folder = Path(root) / "train_test_split"
+    lists = {split: folder / f"shuffled_{split}_file_list.json" for split in splits}
+    return _prepare_shapes(Path(out), read, lists, {"kind": "parts", "up": up})
+
+
+def open_part_shapes(out: str | Path, split: str) -> PartSet:
+    """A prepared ShapeNetPart split, in memory."""
+    return _open_shapes(Path(out), "parts").read(split, PartSet)
+
+
+def _prepare_scene(root: Path, out: Path, labelled: bool, label_map: dict[str, int], scan: str) -> None:
+    _save(out / f"{scan}.npz", read_scene(root, scan, labelled, label_map))
+
+
+def _prepare_shapes(
+    out: Path, read: Callable[..., ObjectSet | PartSet], lists: dict[str, Path], settings: dict[str, Any]
+) -> ObjectStore:
+    with manifest.exclusive(out):
+        manifest.claim(out, {"format": FORMAT, **settings})
+        there = _manifest(out, settings["kind"]) if (out / manifest.NAME).is_file() else {"splits": {}, "sources": {}}
+        sources = {split: manifest.file_sha256(path) for split, path in lists.items() if path.is_file()}
+        _check_sources(out, there["sources"], sources)
+        splits = dict(there["splits"])
+        for split in lists:
+            if split not in splits or not (out / f"{split}.npz").is_file():
+                shapes = read(split)
+                _save(out / f"{split}.npz", shapes)
+                splits[split] = len(shapes.names)
+        content = {"format": FORMAT, **settings, "splits": splits, "sources": {**there["sources"], **sources}}
+        manifest.write_json(out / manifest.NAME, content)
+    return _open_shapes(out, settings["kind"])
+
+
+def _open_shapes(out: Path, kind: str) -> ObjectStore:
+    return ObjectStore(out, _manifest(out, kind)["splits"])
+
+
+def _manifest(path: Path, kind: str) -> dict[str, Any]:
+    content = manifest.read_json(path / manifest.NAME, _AGAIN)
+    if content.get("kind") != kind or content.get("format") != FORMAT:
+        raise DataError(path / manifest.NAME, f"is not of a store of {kind} of format {FORMAT}", _AGAIN)
+    return content
+
+
+def _choose(path: Path, splits: dict[str, Any], split: str) -> Any:
+    if split not in splits:
+        raise DataError(path, f"holds no split {split!r}, only {', '.join(sorted(splits))}", "Prepare that split too.")
+    return splits[split]
+
+
+def _fingerprint(folder: Path) -> str:
+    """Names and sizes of a scan's meshes and labels: enough to tell another release, or other data of the same name."""
+    kinds = (".ply", ".json", ".txt")
+    sizes = sorted((entry.name, entry.stat().st_size) for entry in folder.iterdir() if entry.suffix in kinds)
+    return hashlib.sha256(json.dumps(sizes).encode()).hexdigest()
+
+
+def _check_sources(out: Path, there: dict[str, str], now: dict[str, str]) -> None:
+    changed = sorted(name for name in now if there.get(name, now[name]) != now[name])
+    if changed:
+        problem = f"was prepared from other data: {changed[0]} has changed since"
+        raise DataError(out, problem, "Delete this folder, or name another.")
+
+
+def _save(path: Path, sample: Scene | ObjectSet | PartSet) -> None:
+    """Arrays as arrays, all other fields as one JSON text; by rename."""
+    values = {f.name: getattr(sample, f.name) for f in fields(sample)}
+    arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+    others = {name: value for name, value in values.items() if name not in arrays}
+    partial_path = path.with_suffix(".partial")
+    with partial_path.open("wb") as file:
+        np.savez(file, allow_pickle=False, others=np.array(json.dumps(others)), **arrays)
+    partial_path.replace(path)
+
+
+def _load(path: Path, kind: type[Sample]) -> Sample:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            values: dict[str, Any] = {name: file[name] for name in file.files if name != "others"}
+            others = json.loads(str(file["others"]))
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(path, f"is missing or damaged ({error})", "Delete it and prepare again.") from None
+    if kind is PartSet:
+        others["part_ids"] = [tuple(ids) for ids in others["part_ids"]]
+        others["part_names"] = {int(part): name for part, name in others["part_names"].items()}
+    values |= {name: tuple(value) if isinstance(value, list) else value for name, value in others.items()}
+    return kind(**values)

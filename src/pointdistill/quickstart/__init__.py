@@ -1,0 +1,80 @@
+"""The quickstart: the whole pipeline on embedded data, from nothing to a table and a page."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from pointdistill.console import console
+from pointdistill.engine.checkpoint import read_json, write_json
+from pointdistill.engine.jobs import run_jobs
+from pointdistill.errors import RecipeError
+from pointdistill.quickstart.data import prepare_data, write_data
+from pointdistill.quickstart.examples import write_examples
+from pointdistill.quickstart.layout import Layout
+from pointdistill.quickstart.plan import plan
+from pointdistill.quickstart.results import collect
+from pointdistill.recipes.quickstart import Mode, QuickstartRecipe, quickstart
+from pointdistill.recipes.recipe import as_json
+from pointdistill.report.page import write_page
+from pointdistill.report.schema import write_results
+from pointdistill.report.tables import captions, results_table
+
+
+def run_quickstart(out: Path, mode: Mode = "full", workers: int | None = None) -> Path:
+    """Run what is missing in `out`: data, stores, pre-training, fine-tuning, results.json, report.html.
+
+    Args:
+        out: the run's folder; a folder begun with another recipe is refused.
+        mode: full, fast or thorough.
+        workers: processes; default the usable cores.
+
+    Returns:
+        The page.
+
+    Raises:
+        RecipeError: the folder belongs to another recipe.
+    """
+    layout, recipe = Layout(Path(out).absolute()), quickstart(mode)
+    _claim(layout, recipe)
+    if mode == "fast":
+        console.print("A smoke run: it shows that everything works; its figures mean nothing.")
+    _stage(layout, "data", "writing the embedded data", lambda: write_data(layout, recipe.world, workers))
+    _stage(layout, "preparation", "preparing the stores", lambda: prepare_data(layout, recipe, workers))
+    _stage(layout, "training", "training", lambda: run_jobs(plan(recipe, layout), "training", workers))
+    _stage(layout, "examples", "drawing examples", lambda: write_examples(layout, recipe))
+    results = collect(layout, recipe)
+    write_results(layout.root / "results.json", results)
+    page = write_page(layout.root)
+    console.print(results_table(results))
+    for line in captions(results):
+        console.print(line, markup=False)
+    console.print(f"\nresults: {layout.root / 'results.json'}\nreport:  {page}", markup=False)
+    return page
+
+
+def _claim(layout: Layout, recipe: QuickstartRecipe) -> None:
+    wanted = as_json(recipe)
+    if layout.recipe.exists():
+        if read_json(layout.recipe) != wanted:
+            raise RecipeError(
+                f"{layout.root}: was begun with another recipe (see {layout.recipe}). "
+                "Choose another --out, or delete the folder"
+            )
+        return
+    layout.root.mkdir(parents=True, exist_ok=True)
+    strange = [path.name for path in layout.root.iterdir()]
+    if strange:
+        raise RecipeError(f"{layout.root}: is not empty ({strange[0]}) and not a quickstart. Choose another --out")
+    write_json(layout.recipe, wanted)
+
+
+def _stage(layout: Layout, name: str, title: str, work: Callable[[], object]) -> None:
+    """Do a stage and add its wall seconds to those of earlier, interrupted calls."""
+    console.rule(title, align="left", style="dim")
+    spent = read_json(layout.stages) if layout.stages.exists() else {}
+    began = time.perf_counter()
+    try:
+        work()
+    finally:
+        spent[name] = round(spent.get(name, 0.0) + time.perf_counter() - began, 1)
+        write_json(layout.stages, spent)

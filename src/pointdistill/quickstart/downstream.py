@@ -1,0 +1,114 @@
+"""The quickstart's pieces of training as jobs: each reads its stores and its backbone, and writes a folder of its own."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pointdistill.datasets.modelnet40 import ObjectSet
+from pointdistill.datasets.shapenetpart import PartSet
+from pointdistill.engine.checkpoint import read_json, write_json
+from pointdistill.engine.finetune import finetune
+from pointdistill.engine.pretrain import Report
+from pointdistill.models.checkpoints import load_backbone
+from pointdistill.models.point_transformer import BackboneConfig, PointTransformer
+from pointdistill.prepare import open_objects, open_part_shapes, open_scenes
+from pointdistill.quickstart.layout import Layout
+from pointdistill.recipes.quickstart import TaskRecipe
+from pointdistill.recipes.recipe import PretrainRecipe
+from pointdistill.recipes.run import run_pretrain
+from pointdistill.seeding import numpy_generator, torch_generator
+from pointdistill.tasks.base import Splits
+
+
+def load_splits(layout: Layout, task: str, labels: int | None, seed: int) -> Splits:
+    """A task's data, the training split cut to `labels` rooms, or objects a class, drawn by the seed; None: all."""
+    if task in ("semantic_segmentation", "detection"):
+        train, val, test = (open_scenes(layout.store("scenes"), split) for split in ("train", "val", "test"))
+        if labels is not None and labels < len(train):
+            chosen = numpy_generator(seed, "labelled rooms").permutation(len(train))[:labels]
+            train = [train[index] for index in np.sort(chosen)]
+        return Splits(train, val, test)
+    open_split, name = (open_objects, "objects") if task == "classification" else (open_part_shapes, "parts")
+    train, val, test = (open_split(layout.store(name), split) for split in ("train", "val", "test"))
+    return Splits(_per_class(train, labels, seed), val, test)
+
+
+def _per_class(shapes: ObjectSet | PartSet, labels: int | None, seed: int) -> ObjectSet | PartSet:
+    if labels is None:
+        return shapes
+    classes = shapes.labels if isinstance(shapes, ObjectSet) else shapes.categories
+    generator = numpy_generator(seed, "labelled objects")
+    chosen = [generator.permutation(np.flatnonzero(classes == label))[:labels] for label in np.unique(classes)]
+    return shapes.select(np.sort(np.concatenate(chosen)))
+
+
+def starting_backbone(config: BackboneConfig, pretrained: Path | None, seed: int) -> PointTransformer:
+    """Random weights drawn by the seed, or those of a pre-training."""
+    if pretrained is not None:
+        return load_backbone(pretrained)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(torch_generator(seed, "backbone").initial_seed())
+        return PointTransformer(config)
+
+
+def pretrain_job(folder: Path, report: Report, recipe: PretrainRecipe, layout: Layout, permuted: bool) -> str:
+    """One pre-training."""
+    result = run_pretrain(recipe, layout.store("frames"), layout.store("heldout"), folder, report, permuted)
+    figures = ", ".join(f"held-out {name} {value:.3f}" for name, value in result["heldout"].items() if name != "spread")
+    return f"{result['steps']} steps, {figures} ({result['seconds']:.0f} s)"
+
+
+def finetune_job(
+    folder: Path,
+    report: Report,
+    recipe: TaskRecipe,
+    layout: Layout,
+    backbone: BackboneConfig,
+    pretrained: Path | None,
+    labels: int | None,
+    seed: int,
+) -> str:
+    """One fine-tuning, tested at its end."""
+    data = load_splits(layout, recipe.task.name, labels, seed)
+    result = finetune(
+        recipe.task, starting_backbone(backbone, pretrained, seed), data, recipe.finetune, seed, folder, report=report
+    )
+    return f"{result['metric']} {100 * result['value']:.1f} % ({result['seconds']:.0f} s)"
+
+
+def probe_job(
+    folder: Path,
+    report: Report,
+    recipe: TaskRecipe,
+    layout: Layout,
+    backbone: BackboneConfig,
+    pretrained: Path | None,
+    labels: int | None,
+    seed: int,
+) -> str:
+    """A linear model on frozen features."""
+    path = folder / "result.json"
+    if not path.exists():
+        data = load_splits(layout, recipe.task.name, labels, seed)
+        figures = recipe.task.probe(starting_backbone(backbone, pretrained, seed), data, seed)
+        write_json(path, figures)
+    return _line(read_json(path))
+
+
+def baseline_job(folder: Path, report: Report, recipe: TaskRecipe, layout: Layout) -> str:
+    """What a prediction that learns nothing from the points scores."""
+    path = folder / "result.json"
+    if not path.exists():
+        write_json(path, recipe.task.baseline(load_splits(layout, recipe.task.name, None, 0)))
+    return _line(read_json(path))
+
+
+def _line(figures: dict) -> str:
+    return ", ".join(f"{name} {100 * value:.1f} %" for name, value in figures.items() if isinstance(value, float))
+
+
+def with_seed(recipe: PretrainRecipe, seed: int) -> PretrainRecipe:
+    """The recipe under another pre-training seed."""
+    return replace(recipe, engine=replace(recipe.engine, seed=seed))

@@ -1,0 +1,168 @@
+"""Pictures for the page: frames with captions read from the cloud, and what the distilled models found in test data."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from pointdistill.datasets.scannet import DETECTION_CLASSES, SEMANTIC_CLASSES, Scene
+from pointdistill.datasets.scannet.sens import SensReader
+from pointdistill.datasets.shapenetpart import PartSet
+from pointdistill.engine.checkpoint import load_tensors
+from pointdistill.geometry import group_patches
+from pointdistill.models.point_transformer import PointTransformer
+from pointdistill.quickstart.downstream import load_splits
+from pointdistill.quickstart.layout import Layout
+from pointdistill.quickstart.plan import Run, labels_of
+from pointdistill.recipes.quickstart import QuickstartRecipe
+from pointdistill.recipes.run import heldout_loader, load_distilled
+from pointdistill.report.examples import (
+    DetectionExample,
+    PartExample,
+    PipelineExample,
+    SegmentationExample,
+    save_examples,
+)
+from pointdistill.seeding import numpy_generator
+from pointdistill.store import FrameStore
+from pointdistill.tasks.base import Splits, TaskModel
+from pointdistill.teachers.small import load_small_teacher
+from pointdistill.world.recall import caption_of
+
+Model = TypeVar("Model", bound=TaskModel)
+FRAMES, ROOMS, OBJECTS, SHOWN_POINTS = 4, 4, 4, 6000
+
+
+def write_examples(layout: Layout, recipe: QuickstartRecipe) -> None:
+    """Write examples/ from the first seed's distilled models; chosen before looking: the first ones, evenly spaced."""
+    save_examples(layout.root, _pipeline(layout, recipe))
+    save_examples(layout.root, _detection(layout, recipe))
+    save_examples(layout.root, _segmentation(layout, recipe))
+    save_examples(layout.root, _parts(layout, recipe))
+
+
+@torch.inference_mode()
+def _pipeline(layout: Layout, recipe: QuickstartRecipe) -> list[PipelineExample]:
+    store = FrameStore.open(layout.store("heldout"))
+    seed = recipe.pretrain_seeds[0]
+    method = load_distilled(recipe.pretrain, layout.store("frames"), layout.pretraining("distilled", seed))
+    teacher = load_small_teacher()
+    loader = heldout_loader(recipe.pretrain, store)
+    found = []
+    for index in _evenly(len(store), FRAMES):
+        batch = loader.batch(np.array([index]), 0)
+        with SensReader(layout.recordings / "scans" / store.scan_of(index) / f"{store.scan_of(index)}.sens") as reader:
+            frame = reader.read(int(store.frames[index]))
+        cloud = _thinned(store.cloud(index), recipe.pretrain.frames.points)
+        patches = group_patches(
+            torch.from_numpy(cloud)[None], recipe.pretrain.backbone.groups, recipe.pretrain.backbone.group_size
+        )
+        said = torch.as_tensor(np.array(store.targets[index]))[None].float()
+        predicted = method.predict(batch.points)
+        found.append(
+            PipelineExample(
+                title=f"{store.scan_of(index)}, frame {int(store.frames[index])}",
+                colour=frame.colour_jpeg,
+                depth=frame.depth,
+                cloud=cloud,
+                centres=patches.centres[0].numpy(),
+                patches=patches.index[0].numpy(),
+                truth=caption_of(layout.recordings, store.scan_of(index), int(store.frames[index])),
+                teacher=teacher.caption(said)[0],
+                student=teacher.caption(predicted)[0],
+                teacher_prefix=said[0].numpy(),
+                student_prefix=predicted[0].numpy(),
+            )
+        )
+    return found
+
+
+def _trained(layout: Layout, recipe: QuickstartRecipe, name: str) -> tuple[TaskModel, Splits]:
+    """The distilled model of the first seed, and its data."""
+    task, seed = recipe.tasks[name], recipe.seeds[0]
+    run = Run("finetune", name, "distilled", labels_of(recipe, task), seed)
+    data = load_splits(layout, name, run.labels, seed)
+    model = task.task.model(PointTransformer(recipe.pretrain.backbone), data)
+    model.load_state_dict(load_tensors(run.folder(layout) / "model.safetensors")[0])
+    return model.eval(), data
+
+
+def _detection(layout: Layout, recipe: QuickstartRecipe) -> list[DetectionExample]:
+    model, data = _trained(layout, recipe, "detection")
+    task = recipe.tasks["detection"].task
+    names = {info.nyu40: info.name for info in DETECTION_CLASSES}
+    found = []
+    for scene in data.test[:ROOMS]:
+        boxes = task.detect(model, scene, recipe.seeds[0])
+        best = np.argsort(-np.asarray(boxes.scores), kind="stable")
+        shown = [row for row in best if boxes.scores[row] >= 0.3][:20]
+        chosen = _chosen(len(scene.points), SHOWN_POINTS)
+        found.append(
+            DetectionExample(
+                title=scene.name,
+                points=scene.points[chosen],
+                colours=scene.colours[chosen],
+                true_boxes=scene.boxes,
+                true_names=[names[int(nyu40)] for nyu40 in scene.box_classes],
+                predicted_boxes=np.asarray(boxes.boxes)[shown].reshape(-1, 6),
+                predicted_names=[names[task.classes[int(boxes.classes[row])]] for row in shown],
+                scores=np.asarray(boxes.scores)[shown],
+            )
+        )
+    return found
+
+
+def _segmentation(layout: Layout, recipe: QuickstartRecipe) -> list[SegmentationExample]:
+    model, data = _trained(layout, recipe, "semantic_segmentation")
+    task = recipe.tasks["semantic_segmentation"].task
+    found = []
+    for scene in data.test[:ROOMS]:
+        predicted = task.label_scene(model, scene, recipe.seeds[0])
+        chosen = _chosen(len(scene.points), SHOWN_POINTS)
+        found.append(
+            SegmentationExample(
+                title=scene.name,
+                points=scene.points[chosen],
+                truth=task.labels(scene)[chosen],
+                predicted=predicted[chosen],
+                names=[info.name for info in SEMANTIC_CLASSES],
+                class_colours=np.array([info.colour for info in SEMANTIC_CLASSES], np.uint8),
+            )
+        )
+    return found
+
+
+def _parts(layout: Layout, recipe: QuickstartRecipe) -> list[PartExample]:
+    model, data = _trained(layout, recipe, "part_segmentation")
+    task, shapes = recipe.tasks["part_segmentation"].task, data.test
+    rows = _evenly(len(shapes.categories), OBJECTS)
+    return [_part_example(task, model, shapes.select(np.array([row]))) for row in rows]
+
+
+def _part_example(task, model: TaskModel, shape: PartSet) -> PartExample:
+    points, truth, predicted = task.label_shapes(model, shape, 0)[0]
+    category = int(shape.categories[0])
+    ids = list(shape.part_ids[category])
+    place = {part: index for index, part in enumerate(ids)}
+    return PartExample(
+        title=f"{shape.category_names[category]} {shape.names[0]}",
+        points=points,
+        truth=np.array([place[int(part)] for part in truth]),
+        predicted=np.array([place[int(part)] for part in predicted]),
+        names=[shape.part_names[part] for part in ids],
+    )
+
+
+def _evenly(count: int, wanted: int) -> list[int]:
+    return sorted({int(index) for index in np.linspace(0, count - 1, min(wanted, count))})
+
+
+def _chosen(count: int, wanted: int) -> np.ndarray:
+    return numpy_generator(0, "shown points").permutation(count)[:wanted]
+
+
+def _thinned(points: np.ndarray, wanted: int) -> np.ndarray:
+    return points[_chosen(len(points), wanted)]

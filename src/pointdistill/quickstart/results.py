@@ -1,0 +1,196 @@
+"""What a quickstart's folder holds, as one `Results`: figures, curves, controls, verdicts, host and times."""
+
+import os
+import platform
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from pointdistill import __version__
+from pointdistill.engine.checkpoint import read_json
+from pointdistill.metrics.significance import Difference, holm, mean_std, paired, welch
+from pointdistill.quickstart.layout import Layout
+from pointdistill.quickstart.plan import Run, inits, labels_of, runs
+from pointdistill.recipes.quickstart import QuickstartRecipe, TaskRecipe
+from pointdistill.recipes.recipe import as_json
+from pointdistill.report.schema import (
+    Comparison,
+    CurvePoint,
+    Init,
+    PretrainingPoint,
+    PretrainingRun,
+    Results,
+    Row,
+    TaskResult,
+)
+from pointdistill.store import FrameStore
+from pointdistill.teachers.small import load_small_teacher
+
+LEVEL = 0.05
+"""A difference is called significant where Holm's p over all tests of a run is below this."""
+
+METRICS = {
+    "classification": {"accuracy": "accuracy"},
+    "semantic_segmentation": {"miou": "mIoU"},
+    "detection": {"ap25": "AP25", "ap50": "AP50", "box_accuracy": "class in true boxes"},
+    "part_segmentation": {"instance_miou": "instance mIoU"},
+}
+"""The figures of each task that the table shows, by the name the task gives them; the main one first."""
+
+
+def collect(layout: Layout, recipe: QuickstartRecipe) -> Results:
+    """Read every result in the folder.
+
+    Raises:
+        CheckpointError: a result is missing or damaged.
+    """
+    tasks = {name: _task(layout, recipe, name, task) for name, task in recipe.tasks.items()}
+    if recipe.mode == "thorough":
+        tasks = _with_verdicts(tasks)
+    teacher = load_small_teacher()
+    frames = FrameStore.open(layout.store("frames"))
+    return Results(
+        version=__version__,
+        mode=recipe.mode,
+        recipe=as_json(recipe),
+        host=_host(),
+        seconds=read_json(layout.stages),
+        data={
+            "pre-training frames": len(frames),
+            "pre-training rooms": recipe.world.pretrain_rooms,
+            "store": frames.manifest_hash,
+            "skipped frames": len(frames.manifest["skipped"]),
+            "training / validation / test rooms": f"{recipe.world.train_rooms} / {recipe.world.val_rooms} / "
+            f"{recipe.world.test_rooms}",
+            "training / validation / test objects a class": f"{recipe.world.train_objects} / "
+            f"{recipe.world.val_objects} / {recipe.world.test_objects}",
+        },
+        teacher={
+            "identity": teacher.identity,
+            "weights_hash": teacher.weights_hash,
+            "quality": teacher.quality,
+        },
+        pretraining=_pretraining(layout, recipe),
+        tasks=tasks,
+    )
+
+
+def _pretraining(layout: Layout, recipe: QuickstartRecipe) -> list[PretrainingRun]:
+    found = []
+    for method in inits(recipe)[1:]:
+        for seed in recipe.pretrain_seeds:
+            result = read_json(layout.pretraining(method, seed) / "result.json")
+            curve = [PretrainingPoint(row["step"], row["loss"], row.get("heldout_r2")) for row in result["curve"]]
+            found.append(
+                PretrainingRun(
+                    method, seed, result["steps"], result["seconds"], result["heldout"].get("r2"), curve
+                )
+            )
+    return found
+
+
+def _task(layout: Layout, recipe: QuickstartRecipe, name: str, task: TaskRecipe) -> TaskResult:
+    rows = []
+    planned = [run for run in runs(recipe) if run.task == name]
+    for protocol, labels, init in dict.fromkeys((run.protocol, run.labels, run.init) for run in planned):
+        group = [run for run in planned if (run.protocol, run.labels, run.init) == (protocol, labels, init)]
+        rows.append(_row(layout, recipe, task, group))
+    main = label_text(recipe, task, labels_of(recipe, task))
+    metric = next(iter(METRICS[name].values()))
+    figures = {row.init: row.metrics[metric] for row in rows if row.protocol == "fine-tuning" and row.labels == main}
+    baseline = read_json(layout.root / "baseline" / name / "result.json")
+    return TaskResult(
+        metric=metric,
+        unit="%",
+        label_fraction=f"{100 * task.labels / _all_labels(recipe, task):.0f} %",
+        labels=main,
+        seeds=list(recipe.seeds),
+        scratch=figures["scratch"],
+        distilled=figures["distilled"],
+        rows=rows,
+        no_learning=100 * baseline[task.task.metric],
+    )
+
+
+def _row(layout: Layout, recipe: QuickstartRecipe, task: TaskRecipe, group: list[Run]) -> Row:
+    results = [read_json(run.folder(layout) / "result.json") for run in group]
+    first = group[0]
+    fine_tuned = first.protocol == "finetune"
+    tested = [result["test"] if fine_tuned else result for result in results]
+    metrics = {
+        shown: [round(100 * figures[key], 3) for figures in tested]
+        for key, shown in METRICS[first.task].items()
+        if key in tested[0]
+    }
+    curves = [[CurvePoint(step, 100 * value) for step, value in result["curve"]] for result in results if fine_tuned]
+    return Row(
+        protocol="fine-tuning" if fine_tuned else "linear probe",
+        labels=label_text(recipe, task, first.labels),
+        init=first.init,
+        metrics=metrics,
+        curves=curves,
+    )
+
+
+def _all_labels(recipe: QuickstartRecipe, task: TaskRecipe) -> int:
+    return recipe.world.train_rooms if task.labels_of == "rooms" else recipe.world.train_objects
+
+
+def label_text(recipe: QuickstartRecipe, task: TaskRecipe, labels: int | None) -> str:
+    """A label budget as a reader sees it, for instance "2 objects a class"."""
+    everything = _all_labels(recipe, task)
+    return f"{labels if labels is not None else everything} {task.labels_of}"
+
+
+def _with_verdicts(tasks: dict[str, TaskResult]) -> dict[str, TaskResult]:
+    """Significance of every task's headline, corrected over all of them, and whether the task counts as won."""
+    tests: list[tuple[str, Init, Difference, str]] = []
+    for name, task in tasks.items():
+        permuted = _main_figures(task, "permuted")
+        # Scratch and distilled share the seed's labels and order, so their runs are pairs.
+        tests.append((name, "scratch", paired(task.distilled, task.scratch), "paired t"))
+        tests.append((name, "permuted", welch(task.distilled, permuted), "Welch's t"))
+    adjusted = holm([difference.p for _, _, difference, _ in tests])
+    found: dict[str, dict[str, Comparison]] = {name: {} for name in tasks}
+    for (name, against, difference, test), p in zip(tests, adjusted, strict=True):
+        found[name][against] = Comparison(f"{test}, Holm over {len(tests)}", difference.difference, p)
+    return {
+        name: replace(task, significance=found[name], won=_won(task, found[name]), note=_note(task, found[name]))
+        for name, task in tasks.items()
+    }
+
+
+def _main_figures(task: TaskResult, init: Init) -> list[float]:
+    chosen = next(row for row in task.rows if (row.protocol, row.labels, row.init) == ("fine-tuning", task.labels, init))
+    return chosen.metrics[task.metric]
+
+
+def _won(task: TaskResult, tests: dict[str, Comparison]) -> bool:
+    clears = task.no_learning is not None and mean_std(task.distilled).mean > task.no_learning
+    return clears and all(test.difference > 0 and test.p < LEVEL for test in tests.values())
+
+
+def _note(task: TaskResult, tests: dict[str, Comparison]) -> str:
+    within = [name for name, test in tests.items() if not test.p < LEVEL]
+    return f"the difference to {' and to '.join(within)} is within noise" if within else ""
+
+
+def _host() -> dict:
+    return {
+        "cpus": len(os.sched_getaffinity(0)),
+        "processor": _processor(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "platform": f"{platform.system()} {platform.machine()}",
+        "threads": "one a worker process",
+    }
+
+
+def _processor() -> str:
+    if sys.platform == "linux":
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()

@@ -1,0 +1,139 @@
+"""The loop: golden losses, exact resume, refusal of foreign folders, NaN, collapse."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pointdistill import create_backbone
+from pointdistill.batch import FrameBatch
+from pointdistill.engine.checkpoint import load_tensors
+from pointdistill.engine.pretrain import PretrainConfig, pretrain
+from pointdistill.errors import RecipeError, TrainingDiverged
+from pointdistill.methods.distill import Distill, DistillConfig
+from pointdistill.methods.point_mae import PointMAE, PointMAEConfig
+from pointdistill.models.concepts import ConceptConfig
+from pointdistill.models.decoder import DecoderConfig
+from pointdistill.models.projector import ProjectorConfig
+from pointdistill.seeding import torch_generator
+
+TINY = dict(width=24, depth=2, heads=2, groups=8, group_size=4)
+CONFIG = PretrainConfig(epochs=3, batch_size=4, warmup_epochs=1, checkpoint_every=2, validate_every=3)
+GOLDEN = Path(__file__).parents[1] / "golden" / "pretrain.json"
+
+
+class Frames:
+    """A loader of made-up frames whose target depends on the cloud; three batches an epoch."""
+
+    def __len__(self):
+        return 3
+
+    def epoch(self, number, start_step=0):
+        for step in range(start_step, 3):
+            generator = torch_generator(0, "frames", number, step)
+            points = torch.randn(4, 64, 3, generator=generator)
+            points[:, :, 0] *= torch.rand(4, 1, generator=generator) * 3
+            targets = points.std(1)[:, None, :].expand(-1, 2, -1).contiguous()
+            yield FrameBatch(points, targets, torch.arange(4) + 4 * step)
+
+
+class Interrupted(Exception):
+    pass
+
+
+def distill():
+    torch.manual_seed(0)
+    config = DistillConfig(
+        ConceptConfig(count=4, heads=2, attend="block_output"), ProjectorConfig("flat", 16), standardise="scalar"
+    )
+    return Distill(config, create_backbone("vit_nano", **TINY), torch.full((2, 3), 1.0), torch.full((2, 3), 0.5))
+
+
+def point_mae():
+    torch.manual_seed(0)
+    return PointMAE(PointMAEConfig(decoder=DecoderConfig(depth=1, heads=2)), create_backbone("vit_nano", **TINY))
+
+
+def run(method, out, config=CONFIG, identity="one", report=lambda done, total, note: None):
+    return pretrain(method, Frames(), Frames(), config, out, identity, report=report)
+
+
+def without_times(rows):
+    return [{key: value for key, value in row.items() if key != "steps_per_second"} for row in rows]
+
+
+@pytest.mark.parametrize("build", [distill, point_mae], ids=lambda build: build.__name__)
+def test_golden_losses_of_the_first_steps(build, tmp_path):
+    rows = run(build(), tmp_path, replace(CONFIG, validate_every=1))
+    losses = [row["loss"] for row in rows]
+    golden = json.loads(GOLDEN.read_text())[build.__name__]
+    np.testing.assert_allclose(losses, golden, rtol=2e-4)
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path):
+    whole = run(distill(), tmp_path / "whole", replace(CONFIG, checkpoint_every=1))
+
+    class Stopping(Frames):
+        def __init__(self, after):
+            self.left = after
+
+        def epoch(self, number, start_step=0):
+            for batch in super().epoch(number, start_step):
+                if self.left == 0:
+                    raise Interrupted
+                self.left -= 1
+                yield batch
+
+    for after in (2, 1, 4):
+        with pytest.raises(Interrupted):
+            config = replace(CONFIG, checkpoint_every=1)
+            pretrain(distill(), Stopping(after), Frames(), config, tmp_path / "parts", "one")
+    resumed = run(distill(), tmp_path / "parts", replace(CONFIG, checkpoint_every=1))
+    assert without_times(resumed) == without_times(whole)
+    ours, theirs = (load_tensors(tmp_path / name / "state.safetensors")[0] for name in ("whole", "parts"))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_a_finished_run_is_not_trained_further(tmp_path):
+    run(distill(), tmp_path)
+    before = (tmp_path / "state.safetensors").read_bytes()
+    run(distill(), tmp_path)
+    assert (tmp_path / "state.safetensors").read_bytes() == before
+
+
+def test_another_recipe_in_the_same_folder_is_refused(tmp_path):
+    run(distill(), tmp_path)
+    with pytest.raises(RecipeError, match="another recipe"):
+        run(distill(), tmp_path, identity="two")
+
+
+def test_nan_names_the_step_and_keeps_the_last_good_checkpoint(tmp_path):
+    class Poisoned(Frames):
+        def epoch(self, number, start_step=0):
+            for step, batch in enumerate(super().epoch(number, start_step), start_step):
+                targets = batch.targets * float("nan") if (number, step) == (1, 0) else batch.targets
+                yield replace(batch, targets=targets)
+
+    with pytest.raises(TrainingDiverged, match=r"step 4: loss nan.*checkpoint is kept"):
+        pretrain(distill(), Poisoned(), Frames(), replace(CONFIG, checkpoint_every=1), tmp_path, "one")
+    tensors, metadata = load_tensors(tmp_path / "state.safetensors")
+    assert metadata["step"] == "3"
+    assert all(torch.isfinite(value).all() for value in tensors.values())
+
+
+def test_collapse_to_the_mean_is_logged(tmp_path):
+    method = distill()
+    torch.nn.init.zeros_(method.projector.last.weight)
+    method.projector.last.weight.requires_grad_(False)
+    rows = run(method, tmp_path, replace(CONFIG, validate_every=1))
+    assert "warning" not in rows[0]
+    assert all("collapsed" in row["warning"] for row in rows[6:])
+
+
+def test_learns_a_learnable_target(tmp_path):
+    rows = run(distill(), tmp_path, replace(CONFIG, epochs=60, validate_every=180, checkpoint_every=1000))
+    assert rows[-1]["heldout_r2"] > 0.3
