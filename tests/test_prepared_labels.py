@@ -58,6 +58,16 @@ def test_scenes_of_other_data_are_refused(scannet, tmp_path):
         prepare_scenes(scannet, tmp_path / "scenes", ("train",), workers=1)
 
 
+def test_test_scans_may_have_hidden_labels(scannet, tmp_path):
+    (scannet / "scannetv2_test.txt").write_text("scene0001_00\nscene0002_00\n")
+    (scannet / "scans/scene0002_00/scene0002_00.aggregation.json").unlink()
+    prepare_scenes(scannet, tmp_path / "scenes", ("test",), workers=1)
+    shown, hidden = open_scenes(tmp_path / "scenes", "test")
+    assert len(shown.boxes) == 2 and len(hidden.boxes) == 0 and not hidden.semantic.any()
+    with pytest.raises(DataError, match=r"scene0002_00\.aggregation\.json: no such labels"):
+        prepare_scenes(scannet, tmp_path / "other", ("val",), workers=1)
+
+
 def test_unfinished_scenes_do_not_load(scannet, tmp_path):
     (scannet / "scans/scene0000_00/scene0000_00.txt").unlink()
     with pytest.raises(DataError, match=r"scene0000_00\.txt"):

@@ -15,7 +15,9 @@ import torch
 from PIL import Image
 
 from pointdistill.engine.optim import adamw
+from pointdistill.errors import RecipeError
 from pointdistill.methods.base import Draw
+from pointdistill.models.checkpoints import load_backbone
 from pointdistill.models.point_transformer import BACKBONES
 from pointdistill.prepare import FrameSettings, prepare_recordings
 from pointdistill.recipes.paper import paper
@@ -252,31 +254,57 @@ def _two_steps(recipe: PretrainRecipe) -> PretrainRecipe:
     return replace(recipe, engine=engine)
 
 
-@pytest.mark.parametrize("recipe", [distillation(), point_mae(distillation())], ids=lambda recipe: recipe.name)
-def test_quickstart_recipes_take_two_steps(recipe, small_stores, tmp_path):
-    result = run_pretrain(_two_steps(recipe), *small_stores, tmp_path / "run")
+@pytest.fixture(scope="module")
+def distilled(small_stores, tmp_path_factory) -> Path:
+    """A finished run of the quickstart's distillation."""
+    folder = tmp_path_factory.mktemp("distilled")
+    run_pretrain(_two_steps(distillation()), *small_stores, folder)
+    return folder
+
+
+def _check_run(folder: Path, recipe: PretrainRecipe, figures: set[str]) -> None:
+    result = json.loads((folder / "result.json").read_text())
     assert [row["step"] for row in result["curve"]] == [1, 2]
-    figure = "r2" if recipe.name == "quickstart" else "chamfer"
-    assert all(np.isfinite(row["loss"]) and np.isfinite(row[figure]) for row in result["curve"])
-    assert (tmp_path / "run" / "backbone.safetensors").is_file()
-    card = json.loads((tmp_path / "run" / "backbone.json").read_text())
+    assert set(result["heldout"]) == figures
+    assert np.isfinite([row["loss"] for row in result["curve"]] + list(result["heldout"].values())).all()
+    assert load_backbone(folder).config == recipe.backbone
+    card = json.loads((folder / "backbone.json").read_text())
     assert card["recipe"] == as_json(_two_steps(recipe))
 
 
-def test_permuted_control_has_another_identity(small_stores, tmp_path):
-    recipe = _two_steps(distillation())
-    plain = run_pretrain(recipe, *small_stores, tmp_path / "plain")
-    permuted = run_pretrain(recipe, *small_stores, tmp_path / "permuted", permute_targets=True)
-    assert plain["identity"] != permuted["identity"]
+def test_quickstart_distillation_takes_two_steps(distilled):
+    _check_run(distilled, distillation(), {"r2", "spread"})
 
 
-def test_finished_distillation_can_be_read_back_whole(small_stores, tmp_path):
+def test_point_mae_takes_two_steps(small_stores, tmp_path):
+    recipe = point_mae(distillation())
+    run_pretrain(_two_steps(recipe), *small_stores, tmp_path)
+    _check_run(tmp_path, recipe, {"chamfer"})
+
+
+def test_finished_distillation_can_be_read_back_whole(small_stores, distilled):
     recipe = _two_steps(distillation())
-    run_pretrain(recipe, *small_stores, tmp_path)
-    method = load_distilled(recipe, small_stores[0], tmp_path)
+    method = load_distilled(recipe, small_stores[0], distilled)
     batch = train_loader(recipe, FrameStore.open(small_stores[0])).batch(np.arange(2), 0)
     assert method.predict(batch.points).shape == (2, 8, 64)
     assert not method.training
+
+
+def test_other_recipe_data_or_control_is_refused_in_the_same_folder(small_stores, distilled):
+    recipe, (train, heldout) = _two_steps(distillation()), small_stores
+    assert run_pretrain(recipe, train, heldout, distilled)["steps"] == 2
+    other = replace(recipe, engine=replace(recipe.engine, lr=2e-3))
+    with pytest.raises(RecipeError, match="another recipe"):
+        run_pretrain(other, train, heldout, distilled)
+    with pytest.raises(RecipeError, match="other data"):
+        run_pretrain(recipe, heldout, heldout, distilled)
+    with pytest.raises(RecipeError, match="other data"):
+        run_pretrain(recipe, train, heldout, distilled, permute_targets=True)
+
+
+def test_fewer_frames_than_a_batch_is_said(small_stores, tmp_path):
+    with pytest.raises(RecipeError, match="6 frames are fewer than one batch of 32"):
+        run_pretrain(distillation(), *small_stores, tmp_path)
 
 
 def test_paper_takes_two_steps_at_its_own_sizes(tmp_path):

@@ -131,6 +131,8 @@ def prepare_recordings(
 
 def _say_skipped(store: FrameStore) -> None:
     skipped = store.manifest["skipped"]
-    console.print(f"{len(store)} frames of {len(store.scan_names)} scans in {store.path}; {len(skipped)} skipped")
+    console.print(
+        f"{len(store)} frames of {len(store.scan_names)} scans in {store.path}; {len(skipped)} skipped", markup=False
+    )
     for entry in skipped[:3]:
-        console.print(f"  skipped {entry['scan']} frame {entry['frame']}: {entry['why']}")
+        console.print(f"  skipped {entry['scan']} frame {entry['frame']}: {entry['why']}", markup=False)

@@ -15,7 +15,7 @@ from pointdistill import manifest
 from pointdistill.datasets.modelnet40 import ObjectSet, read_modelnet40
 from pointdistill.datasets.scannet.labels import read_label_map
 from pointdistill.datasets.scannet.layout import LABEL_TABLE, find_file, read_split, scan_folder
-from pointdistill.datasets.scannet.scenes import Scene, read_scene
+from pointdistill.datasets.scannet.scenes import Scene, has_labels, read_scene
 from pointdistill.datasets.shapenetpart import PartSet, read_shapenetpart
 from pointdistill.errors import DataError
 from pointdistill.parallel import parallel_map
@@ -79,7 +79,7 @@ def prepare_scenes(
 ) -> SceneStore:
     """Parse the labelled scenes of some ScanNetV2 splits. What is already there is kept; splits can be added later.
 
-    The split named "test" is read without labels: ScanNet keeps those hidden.
+    Scans of a split named "test" may lack labels, which ScanNet keeps hidden; all others must have them.
 
     Raises:
         DataError: a missing or bad file of the data set, or a folder that was prepared from other data.
@@ -155,7 +155,8 @@ def open_part_shapes(out: str | Path, split: str) -> PartSet:
     return _open_shapes(Path(out), "parts").read(split, PartSet)
 
 
-def _prepare_scene(root: Path, out: Path, labelled: bool, label_map: dict[str, int], scan: str) -> None:
+def _prepare_scene(root: Path, out: Path, labels_needed: bool, label_map: dict[str, int], scan: str) -> None:
+    labelled = labels_needed or has_labels(root, scan)
     _save(out / f"{scan}.npz", read_scene(root, scan, labelled, label_map))
 
 

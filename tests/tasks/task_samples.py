@@ -64,7 +64,8 @@ def room(seed: int, density: int = 400, furniture: int = 3) -> Scene:
     for number in range(furniture):
         bed = generator.random() < 0.5
         size = np.array([1.2, 0.8, 0.5] if bed else [0.5, 0.3, 1.8]) * generator.uniform(0.9, 1.1, 3)
-        centre = np.array([*generator.uniform([0.7, 0.7], [3.3, 2.3]), size[2] / 2])
+        corner = np.array([0.8 + 1.3 * (number % 3), 0.6 + 1.4 * (number // 3)])
+        centre = np.array([*(corner + generator.uniform(-0.1, 0.1, 2)), size[2] / 2])
         block = generator.uniform(-0.5, 0.5, (density, 3))
         side = generator.integers(3, size=density)
         block[np.arange(density), side] = np.sign(block[np.arange(density), side]) / 2

@@ -14,9 +14,9 @@ from pointdistill.world.rooms import KINDS, make_room
 def frames():
     rig = default_rig((80, 60), (40, 30))
     found = []
-    for seed in range(400, 425):
+    for seed in range(400, 418):
         room = make_room(seed)
-        for i, pose in enumerate(walk(room, 0, 8)):
+        for i, pose in enumerate(walk(room, 0, 6)):
             found.append((room, record(room, rig, pose, numpy_generator(seed, i))))
     return found
 

@@ -11,7 +11,7 @@ from pointdistill.world.solids import Solids, contains, sample_surface
 
 @pytest.fixture(scope="module")
 def rooms():
-    return [make_room(seed) for seed in range(60)]
+    return [make_room(seed) for seed in range(40)]
 
 
 def part_of(solids: Solids, keep: np.ndarray) -> Solids:

@@ -13,14 +13,18 @@ import pytest
 from PIL import Image
 from plyfile import PlyData
 
+from pointdistill.datasets.scannet.scenes import read_scene
+from pointdistill.datasets.scannet.sens import SensReader
 from pointdistill.errors import DataError
 from pointdistill.world import scannet
+from pointdistill.world.cameras import walk
 from pointdistill.world.captioned import write_captioned_images
 from pointdistill.world.label_table import COLUMNS, LABELS
 from pointdistill.world.rooms import make_room
 from pointdistill.world.scannet import ScanNetSettings, scan_placement, write_scan, write_scannet
 
-SETTINGS = ScanNetSettings(colour_size=(48, 36), depth_size=(40, 30), frames=12, voxel=0.06)
+VOXEL = 0.06
+SETTINGS = ScanNetSettings(colour_size=(48, 36), depth_size=(40, 30), frames=12, voxel=VOXEL)
 NAME = "scene0000_00"
 
 
@@ -78,9 +82,15 @@ def test_alignment_is_a_real_turn_that_straightens_the_room(root: Path):
     align = np.array(_info(folder)["axisAlignment"].split(), dtype=float).reshape(4, 4)
     np.testing.assert_allclose(align @ scan_placement(7), np.eye(4), atol=1e-5)
     assert 10 <= abs(np.degrees(np.arctan2(align[1, 0], align[0, 0]))) <= 80
-    points, _ = _vertices(folder)
-    aligned = points @ align[:3, :3].T + align[:3, 3]
-    assert (aligned.max(0) - aligned.min(0))[:2] == pytest.approx(np.array(make_room(7).size)[:2], abs=0.35)
+    points, ply = _vertices(folder, "_vh_clean_2.labels.ply")
+    walls = points[ply["vertex"]["label"] == 1]
+    half = np.asarray(make_room(7).size)[:2] / 2
+
+    def on_a_wall(places: np.ndarray) -> float:
+        return (np.abs(np.abs(places[:, :2]) - half).min(axis=1) < VOXEL).mean()
+
+    assert on_a_wall(walls @ align[:3, :3].T + align[:3, 3]) > 0.95
+    assert on_a_wall(walls) < 0.5
 
 
 def test_segments_never_cross_objects_and_groups_agree_with_the_labels(root: Path):
@@ -174,6 +184,24 @@ def test_other_settings_in_the_same_folder_are_refused(root: Path):
         write_scannet(root, {"train": [7], "val": [8]}, replace(SETTINGS, frames=13), workers=1)
     with pytest.raises(DataError, match="other settings"):
         write_scannet(root, {"train": [7], "val": [9]}, SETTINGS, workers=1)
+
+
+def test_the_loaders_read_what_was_written(root: Path):
+    scene, room = read_scene(root, NAME), make_room(7)
+    assert scene.points.min() > -4 and set(np.unique(scene.semantic)) >= {1, 2}
+    true = {thing.id: (thing.nyu40, np.asarray(thing.centre), np.asarray(thing.size)) for thing in room.instances}
+    for box, nyu40 in zip(scene.boxes, scene.box_classes, strict=True):
+        inside = [
+            (np.abs(box[:3] - centre) + box[3:] / 2 <= size / 2 + 0.15).all()
+            for own, centre, size in true.values()
+            if own == nyu40
+        ]
+        assert any(inside), "each box lies within a true thing of its class"
+    with SensReader(root / "scans" / NAME / f"{NAME}.sens") as reader:
+        assert reader.frame_count == 12 and reader.depth_size == (40, 30) and reader.colour_size == (48, 36)
+        frame = reader.read(3)
+    expected = scan_placement(7) @ walk(room, 7, 12, 1.0)[3]
+    np.testing.assert_allclose(frame.pose, expected, atol=1e-5)
 
 
 def test_captioned_images(tmp_path: Path):

@@ -4,7 +4,7 @@ Source: the PointNet++ authors' resampling of Princeton's ModelNet40 (https://sh
 modelnet40_normal_resampled.zip): modelnet40_shape_names.txt, modelnet40_{train,test}.txt, <class>/<class>_0001.txt.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -42,6 +42,11 @@ class ObjectSet:
     labels: Int64[np.ndarray, "shapes"]
     names: tuple[str, ...]
     classes: tuple[str, ...]
+
+    def select(self, chosen: Int64[np.ndarray, "chosen"]) -> "ObjectSet":
+        """The shapes of these rows, with the same classes."""
+        names = tuple(self.names[row] for row in chosen)
+        return replace(self, points=self.points[chosen], labels=self.labels[chosen], names=names)
 
 
 def read_modelnet40(root: str | Path, split: str, points: int | None = None, up: Literal["y", "z"] = "z") -> ObjectSet:

@@ -6,7 +6,7 @@ categories than the official 16 brings parts.json: {category: {"parts": {part id
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -75,6 +75,11 @@ class PartSet:
     def part_count(self) -> int:
         """How many part ids there are over all categories: 50 in the official set."""
         return max(self.part_names) + 1
+
+    def select(self, chosen: Int64[np.ndarray, "chosen"]) -> "PartSet":
+        """The shapes of these rows, with the same categories and parts."""
+        rows = {name: getattr(self, name)[chosen] for name in ("points", "parts", "counts", "categories")}
+        return replace(self, **rows, names=tuple(self.names[row] for row in chosen))
 
 
 def read_shapenetpart(root: str | Path, split: str, up: Literal["y", "z"] = "z") -> PartSet:

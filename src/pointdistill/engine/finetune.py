@@ -256,4 +256,4 @@ def _finish(
     write_json(out / "model.json", {**card, "backbone": asdict(model.backbone.config)})  # type: ignore[arg-type]
     write_json(out / "result.json", result)
     (out / "checkpoint.safetensors").unlink(missing_ok=True)
-    return result
+    return read_json(out / "result.json")

@@ -1,10 +1,5 @@
 """Pictures for the page: frames with captions read from the cloud, and what the distilled models found in test data."""
 
-from collections.abc import Callable
-from dataclasses import asdict
-from pathlib import Path
-from typing import TypeVar
-
 import numpy as np
 import torch
 
@@ -32,7 +27,6 @@ from pointdistill.tasks.base import Splits, TaskModel
 from pointdistill.teachers.small import load_small_teacher
 from pointdistill.world.recall import caption_of
 
-Model = TypeVar("Model", bound=TaskModel)
 FRAMES, ROOMS, OBJECTS, SHOWN_POINTS = 4, 4, 4, 6000
 
 

@@ -26,7 +26,7 @@ from pointdistill.report.schema import (
     TaskResult,
 )
 from pointdistill.store import FrameStore
-from pointdistill.teachers.small import load_small_teacher
+from pointdistill.teachers.small import PACKAGED, load_small_teacher
 
 LEVEL = 0.05
 """A difference is called significant where Holm's p over all tests of a run is below this."""
@@ -70,7 +70,7 @@ def collect(layout: Layout, recipe: QuickstartRecipe) -> Results:
         teacher={
             "identity": teacher.identity,
             "weights_hash": teacher.weights_hash,
-            "quality": teacher.quality,
+            "quality": read_json(PACKAGED / "quality.json")["quality"],
         },
         pretraining=_pretraining(layout, recipe),
         tasks=tasks,

@@ -62,17 +62,18 @@
         });
       });
     });
+    const rows = Math.max(1, ...spec.groups.map((group) => group.label.split("<br>").length));
     const last = spec.groups.length - 0.5;
     const floor = spec.no_learning;
     const shapes = floor === null ? [] : [{
-      type: "line", x0: -0.5, x1: 0.5, y0: floor, y1: floor, line: { dash: "dot", width: 2, color: colour("quiet") },
+      type: "line", x0: -0.5, x1: spec.tuned - 0.5, y0: floor, y1: floor, line: { dash: "dot", width: 2, color: colour("quiet") },
     }];
     if (floor !== null) {
       traces.push({ type: "scatter", mode: "markers", x: [0], y: [floor], marker: { size: 10, opacity: 0 }, hovertemplate: "without learning: %{y:.2f}<extra></extra>" });
     }
     const layout = flatLayout({
-      shapes, margin: { l: 30, r: 6, t: 10, b: 26 },
-      xaxis: axis({ tickvals: spec.groups.map((_, at) => at), ticktext: spec.groups.map((group) => group.label), range: [-0.5, last], showgrid: false, fixedrange: true }),
+      shapes, margin: { l: 30, r: 6, t: 10, b: 12 + 14 * rows },
+      xaxis: axis({ tickvals: spec.groups.map((_, at) => at), ticktext: spec.groups.map((group) => group.label), range: [-0.5, last], tickangle: 0, showgrid: false, fixedrange: true }),
       yaxis: axis({ fixedrange: true, nticks: 6 }),
     });
     return Plotly.react(element, traces, layout, flatConfig);

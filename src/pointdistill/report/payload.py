@@ -1,6 +1,8 @@
 """What page.js draws, as plain JSON values: points decimated and quantised to 16 bits, curves, figures a seed."""
 
 import base64
+import html
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from pointdistill.geometry.boxes import iou_aligned
-from pointdistill.report.comparison import INIT_NAMES, Line, mean_and_std, task_lines, title
+from pointdistill.report.comparison import FINE_TUNING, INIT_NAMES, Line, mean_and_std, task_lines, title
 from pointdistill.report.examples import DetectionExample, Examples, PipelineExample, SegmentationExample
 from pointdistill.report.pictures import depth_uri, jpeg_uri, prefix_uri
 from pointdistill.report.schema import CurvePoint, PretrainingRun, Results, Row, TaskResult
@@ -45,12 +47,14 @@ def bars(name: str, task: TaskResult) -> dict[str, Any]:
     groups = [
         {"label": _group_label(line, several), "bars": [_bar(line, init) for init in line.figures]} for line in shown
     ]
-    axis = f"{task.metric} ({task.unit})" if task.unit else task.metric
-    return {"title": title(name), "axis": axis, "groups": groups, "no_learning": task.no_learning}
+    tuned = sum(line.protocol == FINE_TUNING for line in shown)
+    return {"title": title(name), "groups": groups, "tuned": tuned, "no_learning": task.no_learning}
 
 
 def _group_label(line: Line, several: bool) -> str:
-    return f"{line.protocol}<br>{line.labels}" if several else line.protocol
+    """Protocol or, where there are several label budgets, the budget; in short lines, which plotly parts by <br>."""
+    text = line.labels if several and line.protocol == FINE_TUNING else line.protocol
+    return "<br>".join(html.escape(part, quote=False) for part in textwrap.wrap(text, 12))
 
 
 def _bar(line: Line, init: str) -> dict[str, Any]:

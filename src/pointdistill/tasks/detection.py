@@ -10,7 +10,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from pointdistill.datasets.scannet import DETECTION_CLASSES, Scene
-from pointdistill.geometry import count_points_in_boxes, farthest_point_sample, nms_3d, points_in_boxes
+from pointdistill.geometry import (
+    count_points_in_boxes,
+    farthest_point_sample,
+    nms_3d,
+    points_in_boxes,
+    squared_distances,
+)
 from pointdistill.metrics import AveragePrecision3D, linear_probe
 from pointdistill.models.detr3d import Decoder, DecoderConfig, Proposals, encode_metric, extent_of
 from pointdistill.models.point_transformer import PointTransformer
@@ -177,7 +183,7 @@ class Detection:
             (tokens,), (centres,) = encode_metric(backbone, points, self.group_count, self.group_size)
             true, classes = self._true(scene)
             boxes = torch.from_numpy(true).to(centres)
-            nearest = torch.cdist(boxes[:, :3], centres).argmin(1)
+            nearest = squared_distances(boxes[:, :3], centres).argmin(1)
             for row, inside in enumerate(points_in_boxes(centres, boxes)):
                 own = tokens[inside] if inside.any() else tokens[nearest[row]][None]
                 features.append(torch.cat([own.mean(0), own.max(0).values]).cpu())

@@ -181,6 +181,6 @@ def _view_features(networks: TeacherNetworks, images: CaptionedImages, jitter: J
     generator = torch_generator(seed, "teacher", "views", view)
     parts = []
     for start in range(0, len(images), 256):
-        pixels = augment(torch.from_numpy(images.pixels[start : start + 256]), jitter, generator)
+        pixels = augment(torch.from_numpy(np.array(images.pixels[start : start + 256])), jitter, generator)
         parts.append(networks.image_encoder(pixels))
     return torch.cat(parts)

@@ -158,10 +158,12 @@ def _along(tour: np.ndarray, distance: np.ndarray) -> np.ndarray:
 
 
 def _gaze(room: Room, stand, height: float, until: float, generator: np.random.Generator):
-    """Yaw and pitch as smooth functions of time: from thing to thing, rather near the last direction than behind."""
+    """Yaw and pitch as smooth functions of time: from thing to thing, rather where much is to be seen, not long ago
+    looked at, and not behind."""
     keys = np.arange(-1, int(until / _DWELL) + 5) * _DWELL
     centres = np.array([thing.centre for thing in room.instances])
     sizes = np.array([np.linalg.norm(thing.size) for thing in room.instances])
+    looked_at = np.zeros(len(centres))
     yaw, pitch, facing = [], [], generator.uniform(-np.pi, np.pi)
     for position in stand(keys):
         offset = centres[:, :2] - position
@@ -171,9 +173,11 @@ def _gaze(room: Room, stand, height: float, until: float, generator: np.random.G
         # What else comes into view in that direction, by its apparent size.
         shown = np.minimum(sizes / np.maximum(distance, 0.3), 1.0) * (distance > 1.0)
         company = np.exp(-((_wrapped(turn[:, None] - turn) / 0.45) ** 2)) @ shown
-        weight = np.exp(-((turn / 1.6) ** 2)) * (company**2 + 0.01) * np.clip(ahead - 0.7, 0.01, 1.5) ** 2 + 1e-9
+        weight = np.exp(-((turn / 1.6) ** 2)) * (company**2 + 0.01) * np.clip(ahead - 0.7, 0.01, 1.5) ** 2
+        weight = weight / (1 + looked_at) ** 3 + 1e-9
         chosen = generator.choice(len(centres), p=weight / weight.sum())
         facing += np.clip(turn[chosen], -1.9, 1.9) + generator.normal(0, 0.12)
+        looked_at = 0.93 * looked_at + np.exp(-((_wrapped(turn - turn[chosen]) / 0.3) ** 2)) * (distance > 0.7)
         drop = np.arctan2(centres[chosen, 2] - height, max(distance[chosen], 0.8))
         yaw.append(facing)
         pitch.append(np.clip(0.8 * drop - 0.08 + generator.normal(0, 0.06), -0.65, 0.05))

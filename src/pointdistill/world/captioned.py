@@ -18,8 +18,6 @@ from pointdistill.world.render import record
 from pointdistill.world.rooms import make_room
 from pointdistill.world.sens import encode_jpeg
 
-WORLD_VERSION = 1
-"""Raised whenever the same seed gives other pictures or captions."""
 VISIBLE_SHARE = 0.01
 """A class is in a picture if it covers at least this share of its pixels."""
 
@@ -46,8 +44,8 @@ def write_captioned_images(
     """
     folder = Path(folder)
     seeds = [int(seed) for seed in room_seeds]
-    content = {"format": "captioned images", "world_version": WORLD_VERSION, "size": list(size)}
-    claim(folder, {**content, "frames_per_room": frames_per_room, "room_seeds": seeds})
+    content = {"format": "captioned images", "size": list(size), "frames_per_room": frames_per_room}
+    claim(folder, {**content, "room_seeds": seeds})
     (folder / "rooms").mkdir(exist_ok=True)
     missing = [seed for seed in seeds if not _room_file(folder, seed).is_file()]
     parallel_map(partial(_write_room, folder, frames_per_room, size), missing, f"pictures in {folder.name}", workers)

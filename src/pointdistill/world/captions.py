@@ -64,10 +64,11 @@ def caption(
     if not phrases:
         return pick(generator, _EMPTY).format(room=kind)
     opening = pick(generator, _OPENINGS)
-    if len(phrases[0].members) > 1:
-        opening = opening.replace("there is", "there are")
     while True:
-        text = opening.format(room=kind, things=_list(phrases, generator)).replace("a office", "an office")
+        things = _list(phrases, generator)
+        plural = not things.startswith(("a ", "an "))
+        text = opening.replace("there is", "there are" if plural else "there is").format(room=kind, things=things)
+        text = text.replace("a office", "an office")
         if len(text.split()) <= MOST_WORDS or len(phrases) == 1:
             return text
         phrases = phrases[:-1]

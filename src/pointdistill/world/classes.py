@@ -42,6 +42,6 @@ PARTS: dict[str, tuple[str, ...]] = {
     "toilet": ("bowl", "seat", "tank", "base"),
     "sink": ("basin", "tap", "stand"),
     "bathtub": ("side", "bottom", "tap", "leg"),
-    "garbage bin": ("body", "lid", "pedal"),
+    "garbage bin": ("body", "lid", "rim", "pedal"),
 }
 """Names of the parts of each class; `Solids.part` indexes into its class's tuple."""

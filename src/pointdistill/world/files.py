@@ -9,6 +9,8 @@ from pathlib import Path
 from pointdistill.errors import DataError
 
 RECORD = "world.json"
+WORLD_VERSION = 1
+"""Raised whenever the same seed gives another room, object, scan or picture, so that two worlds are never mixed."""
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -29,7 +31,7 @@ def claim(root: Path, content: Mapping[str, object]) -> None:
     Raises:
         DataError: the folder already holds something else.
     """
-    text = json.dumps(content, indent=1)
+    text = json.dumps({"world_version": WORLD_VERSION, **content}, indent=1)
     path = root / RECORD
     if not path.is_file():
         root.mkdir(parents=True, exist_ok=True)
@@ -37,6 +39,18 @@ def claim(root: Path, content: Mapping[str, object]) -> None:
     elif path.read_text(encoding="utf-8") != text:
         raise DataError(
             path,
-            "this folder was written with other settings or seeds",
+            "this folder was written with other settings, seeds or another version of the world",
             "Choose another folder, or delete this one to write it anew.",
         )
+
+
+def read_claim(root: Path) -> dict:
+    """What `claim` recorded in a folder.
+
+    Raises:
+        DataError: the folder was not written by the world.
+    """
+    path = root / RECORD
+    if not path.is_file():
+        raise DataError(path, "no such file: the folder was not written by the world", "Name a folder that was")
+    return json.loads(path.read_text(encoding="utf-8"))

@@ -163,6 +163,9 @@ def garbage_bin(generator: np.random.Generator, colour: str | None = None, style
         builder.box("pedal", (0, -width / 2 - 0.03, 0.03), (0.08, 0.08, 0.02), lid * 0.6)
     elif style == "open":
         builder.ring("body", (0, 0, height / 2), (width, width, height), 0.012, paint, flare=0.09, pieces=10)
+        # Wider than the body, as the wall flares out to it.
+        top = width + height * np.tan(0.09)
+        builder.ring("rim", (0, 0, height - 0.015), (top + 0.02, top + 0.02, 0.035), 0.03, lid, pieces=10)
         builder.cylinder("body", (0, 0, 0.012), (width * 0.9, width * 0.9, 0.024), paint * 0.8)
     else:
         depth, wall = width * between(generator, 0.65, 1.0), 0.012
@@ -173,4 +176,8 @@ def garbage_bin(generator: np.random.Generator, colour: str | None = None, style
         if style == "swing":
             builder.box("lid", (0, 0, height + 0.03), (width + 0.02, depth + 0.02, 0.07), lid)
             builder.box("lid", (0, 0, height + 0.09), (width * 0.6, depth * 0.6, 0.06), lid)
+        else:
+            for side in (-1, 1):
+                builder.box("rim", (side * width / 2, 0, height - 0.01), (0.03, depth + 0.03, 0.035), lid)
+                builder.box("rim", (0, side * depth / 2, height - 0.01), (width - 0.03, 0.03, 0.035), lid)
     return builder.finish(colour, ON_FLOOR)

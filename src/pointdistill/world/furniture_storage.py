@@ -169,10 +169,10 @@ def table(generator: np.random.Generator, colour: str | None = None, style: str 
     width, depth, height = between(generator, *widths), between(generator, *depths), between(generator, *heights)
     builder.box("top", (0, 0, height - board / 2), (width, depth, board), paint)
     if style == "trestle":
+        reach = width / 2 - between(generator, 0.1, 0.2)
         for side in (-1, 1):
-            x = side * (width / 2 - between(generator, 0.1, 0.2))
-            builder.box("leg", (x, 0, (height - board) / 2), (0.05, depth * 0.8, height - board), legs)
-        builder.box("leg", (0, 0, height * 0.4), (width * 0.7, 0.04, 0.08), legs)
+            builder.box("leg", (side * reach, 0, (height - board) / 2), (0.05, depth * 0.8, height - board), legs)
+        builder.box("leg", (0, 0, height * 0.4), (2 * reach, 0.04, 0.08), legs)
     else:
         four_legs(builder, generator, (width - 0.04, depth - 0.04), height - board, legs)
     if style in ("coffee", "side") and chance(generator, 0.4):

@@ -18,8 +18,6 @@ from pointdistill.world.files import claim, write_atomically, write_text
 from pointdistill.world.furniture import make_furniture
 from pointdistill.world.solids import sample_surface
 
-WORLD_VERSION = 1
-"""Raised whenever the same seed gives another object."""
 _FIRST_SYNSET = 90_000_001
 """Folders of the part data set are named like WordNet offsets; these lie beyond WordNet's own."""
 
@@ -154,7 +152,7 @@ def _chosen(seeds: Mapping[str, Sequence[int]], per_class: int | Mapping[str, in
 
 
 def _content(layout: str, seeds: Mapping[str, list[int]], points: int) -> dict[str, object]:
-    return {"format": layout, "world_version": WORLD_VERSION, "points": points, "object_seeds": dict(seeds)}
+    return {"format": layout, "points": points, "object_seeds": dict(seeds)}
 
 
 def _write_shapes(shapes: list[_Shape], parts: bool, root: Path, workers: int | None) -> None:

@@ -135,6 +135,8 @@ def _bedroom(room: Furnisher) -> None:
     bed = room.wall("bed", corner=room.maybe(0.4))
     for _ in range(room.some(0, 2)):
         room.beside("cabinet", bed, "nightstand")
+    if room.maybe(0.75):
+        room.curtains(windows)
     if room.maybe(0.8):
         room.wall("cabinet", "wardrobe", front=0.5, corner=room.maybe(0.6))
     if room.maybe(0.5):
@@ -143,8 +145,6 @@ def _bedroom(room: Furnisher) -> None:
         room.wall("bookshelf", front=0.3)
     if room.maybe(0.4):
         room.wall("cabinet", "dresser", front=0.4)
-    if room.maybe(0.75):
-        room.curtains(windows)
     if room.maybe(0.35):
         room.wall("chair", "armchair")
     if room.maybe(0.12):
@@ -158,6 +158,8 @@ def _living_room(room: Furnisher) -> None:
     room.door()
     windows = room.windows(room.some(1, 3))
     room.seats()
+    if room.maybe(0.75):
+        room.curtains(windows)
     if room.maybe(0.3):
         room.wall("sofa", front=0.3)
     if room.maybe(0.75):
@@ -168,8 +170,6 @@ def _living_room(room: Furnisher) -> None:
         room.chairs_round(room.free("table", "dining"), room.some(2, 4))
     for _ in range(room.some(0, 2)):
         room.wall("chair", "armchair")
-    if room.maybe(0.85):
-        room.curtains(windows)
     if room.maybe(0.3):
         room.wall("cabinet", "dresser", front=0.4)
     if room.maybe(0.2):
@@ -236,6 +236,8 @@ def _office(room: Furnisher) -> None:
     for _ in range(room.some(1, 3)):
         desk = room.wall("desk", front=0.6) if room.maybe(0.75) else room.free("desk", margin=0.7)
         room.workplace(desk)
+    if room.maybe(0.15):
+        room.wall("sofa", front=0.3)
     for _ in range(room.some(0, 2)):
         room.wall("bookshelf", front=0.3)
     for _ in range(room.some(0, 2)):
@@ -244,8 +246,6 @@ def _office(room: Furnisher) -> None:
         room.chairs_round(room.free("table", pick_table(room)), room.some(2, 4))
     if room.maybe(0.75):
         room.wall("garbage bin")
-    if room.maybe(0.15):
-        room.wall("sofa", front=0.3)
     if room.maybe(0.12):
         room.wall("refrigerator", "small", front=0.4)
     if room.maybe(0.35):

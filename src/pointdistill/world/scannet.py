@@ -23,8 +23,6 @@ from pointdistill.world.render import Frame, record
 from pointdistill.world.rooms import Room, make_room
 from pointdistill.world.sens import write_sens
 
-WORLD_VERSION = 1
-"""Raised whenever the same seed gives another scan, so that scans of two worlds are never mixed."""
 _SCENE_TYPES = {
     "bedroom": "Bedroom / Hotel",
     "living room": "Living room / Lounge",
@@ -181,6 +179,6 @@ def _write_info(path: Path, room: Room, rig: Rig, scan_to_room: Float64[np.ndarr
 
 def _claim(root: Path, splits: Mapping[str, Sequence[int]], settings: ScanNetSettings) -> None:
     """Write down what this folder holds, or refuse to mix in something else."""
-    content = {"format": "ScanNetV2", "world_version": WORLD_VERSION, "settings": asdict(settings)}
+    content = {"format": "ScanNetV2", "settings": asdict(settings)}
     content["room_seeds"] = {split: [int(seed) for seed in seeds] for split, seeds in splits.items()}
     claim(root, content)

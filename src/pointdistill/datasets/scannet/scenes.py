@@ -73,6 +73,11 @@ def read_scene(root: str | Path, scan: str, labelled: bool = True, label_map: di
     return Scene(scan, points, colours, semantic, instance, boxes, box_classes)
 
 
+def has_labels(root: str | Path, scan: str) -> bool:
+    """Whether the scan comes with labels; ScanNet keeps those of its test split hidden."""
+    return (scan_folder(root, scan) / f"{scan}.aggregation.json").is_file()
+
+
 def read_axis_alignment(path: Path) -> Float[np.ndarray, "4 4"]:
     """Scan frame -> axis-aligned frame, from the scan's .txt; the identity where it holds none (test scans).
 
@@ -105,7 +110,8 @@ def _labels(
     if len(segments) != vertex_count:
         problem = f"has {len(segments)} labels for the {vertex_count} vertices of {mesh}"
         raise DataError(segments_path, problem, "Both must come from the same release; download both again.")
-    aggregation_path = _aggregation(folder, scan)
+    # <scan>_vh_clean.aggregation.json, which lies beside it, speaks of the finer mesh's segments.
+    aggregation_path = folder / f"{scan}.aggregation.json"
     # Segment ids are vertex numbers, sparse: give each its position among the ids that occur.
     ids, position = np.unique(segments, return_inverse=True)
     segment_instance = np.zeros(len(ids), np.int32)
@@ -142,20 +148,12 @@ def _boxes(
     return np.array(boxes, np.float32).reshape(-1, 6), np.array(classes, np.int16)
 
 
-def _aggregation(folder: Path, scan: str) -> Path:
-    """Releases differ: <scan>.aggregation.json, and <scan>_vh_clean.aggregation.json for the finer mesh."""
-    for name in (f"{scan}.aggregation.json", f"{scan}_vh_clean.aggregation.json"):
-        if (folder / name).is_file():
-            return folder / name
-    remedy = "Download it; for scans whose labels are hidden (the test split) ask for no labels."
-    raise DataError(folder / f"{scan}.aggregation.json", "no such labels", remedy)
-
-
 def _json_field(path: Path, field: str) -> list:
     try:
         return json.loads(path.read_text(encoding="utf-8"))[field]
     except FileNotFoundError:
-        raise DataError(path, "no such labels", _AGAIN) from None
+        remedy = f"{_AGAIN} Scans whose labels are hidden belong in the test split."
+        raise DataError(path, "no such labels", remedy) from None
     except json.JSONDecodeError as error:
         raise DataError(path, f"not JSON ({error.msg})", _AGAIN, f"line {error.lineno}") from None
     except (KeyError, TypeError):
