@@ -4,20 +4,28 @@ import ast
 import dataclasses
 import importlib
 import inspect
+import json
+import math
 import re
 import subprocess
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pointdistill.cli import VERBS
+from pointdistill.recipes.paper import paper
+from pointdistill.recipes.quickstart import distillation
+from pointdistill.recipes.recipe import as_json
+from pointdistill.store import FIELDS
+from pointdistill.teachers.networks import TeacherConfig
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "pointdistill"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-NAMING_PAGES = [ROOT / "docs" / name for name in ("paper.md", "architecture.md", "data.md", "scaling.md")]
+NAMING_PAGES = sorted((ROOT / "docs").glob("*.md"))
 TOP = {path.stem for path in SOURCE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
 STATUS = ("done", "quickstart size only", "not yet")
 
@@ -180,6 +188,28 @@ def test_table_8_has_all_its_rows():
     assert len(_rows("Table 8, setting by setting")) == 20
 
 
+def _leaves(content: dict, path: str = "recipe") -> Iterator[tuple[str, object]]:
+    for name, value in content.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{path}.{name}")
+        else:
+            yield f"{path}.{name}", value
+
+
+def test_every_deviation_of_the_quickstart_is_explained():
+    of_paper, of_quickstart = (dict(_leaves(as_json(recipe))) for recipe in (paper(), distillation()))
+    assert of_paper.keys() == of_quickstart.keys()
+    without_effect = {"name", "frames.dataset", "engine.checkpoint_every", "engine.validate_every"}
+    differing = [
+        [f"`{name}`", json.dumps(value), json.dumps(of_quickstart[name])]
+        for name, value in of_paper.items()
+        if value != of_quickstart[name] and name.removeprefix("recipe.") not in without_effect
+    ]
+    rows = [row for row in _rows("The quickstart's recipe, and why it differs") if row[0].startswith("`recipe.")]
+    assert sorted(row[:3] for row in rows) == sorted(differing)
+    assert all(row[3] for row in rows), "a deviation without a reason"
+
+
 def _imports(path: Path) -> Iterator[str]:
     """The rooms (first names below pointdistill) that a file imports."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -204,6 +234,26 @@ def test_rooms_import_only_what_the_plan_allows():
         if room != "__init__":
             wrong = set(_imports(path)) & TOP - allowed[room] - everybody - {room}
             assert not wrong, f"{path.relative_to(ROOT)} imports {', '.join(sorted(wrong))}"
+
+
+def _bytes_a_frame(points: int, prefix: tuple[int, int]) -> int:
+    matrices = dict.fromkeys(("poses", "colour_intrinsics", "depth_intrinsics", "colour_to_depth"), (4, 4))
+    vectors = dict.fromkeys(("lower", "step", "centre"), (3,)) | dict.fromkeys(("colour_size", "depth_size"), (2,))
+    scalars = dict.fromkeys(("scale", "counts", "scans", "frames"), (1,))
+    shapes = {"points": (points, 3), "targets": prefix, **matrices, **vectors, **scalars}
+    assert set(shapes) == set(FIELDS)
+    return sum(np.dtype(kind).itemsize * math.prod(shapes[name]) for name, kind in FIELDS.items())
+
+
+def test_bytes_a_frame_are_the_stores():
+    text = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
+    sizes = [
+        _bytes_a_frame(paper().frames.stored_points, (10, 768)),
+        _bytes_a_frame(
+            distillation().frames.stored_points, (TeacherConfig().prefix_length, TeacherConfig().language_width)
+        ),
+    ]
+    assert f"| together | | | {sizes[0]:,} | {sizes[1]:,} |" in text
 
 
 def _kept_files() -> list[Path]:

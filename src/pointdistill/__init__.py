@@ -1,9 +1,14 @@
 """Pre-train point-cloud backbones by distilling frozen 2D image models into them."""
 
 import importlib
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 __all__ = ["create_backbone", "geometry"]
+
+if TYPE_CHECKING:
+    from pointdistill import geometry
+    from pointdistill.models.point_transformer import create_backbone
 
 
 def __getattr__(name: str):

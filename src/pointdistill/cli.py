@@ -80,15 +80,13 @@ def prepare(
     """
     from functools import partial
 
-    from pointdistill.console import console
     from pointdistill.prepare import prepare_frames
     from pointdistill.teachers.small import load_small_teacher
 
     factory = partial(load_small_teacher, teacher)
-    store = prepare_frames(
+    prepare_frames(
         data, out, factory, split=split, every=every, points=points, keep_images=keep_images, workers=workers
     )
-    console.print(f"{out}: {len(store)} frames", markup=False)
 
 
 def pretrain(
@@ -125,7 +123,6 @@ def teacher(
     images: Annotated[Path | None, Positional] = None,
     out: Path = Path("teacher"),
     seed: int = 0,
-    workers: int | None = None,
 ):
     """Train the small teacher: image encoder by captions, caption language model, prefix mapper.
 
@@ -134,11 +131,10 @@ def teacher(
         images: folder of images with captions.jsonl; default the embedded world's, written first.
         out: folder of weights, quality.json and checkpoints.
         seed: of everything random.
-        workers: processes that render the embedded world's images.
     """
-    from pointdistill.teachers.train import train_teacher_command
+    from pointdistill.teachers.train import train_teacher
 
-    train_teacher_command(images, out, seed, workers)
+    train_teacher(images, out, seed)
 
 
 def report(run: Annotated[Path, Positional]):

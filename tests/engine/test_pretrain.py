@@ -20,7 +20,7 @@ from pointdistill.models.decoder import DecoderConfig
 from pointdistill.models.projector import ProjectorConfig
 from pointdistill.seeding import torch_generator
 
-TINY = dict(width=24, depth=2, heads=2, groups=8, group_size=4)
+TINY = {"width": 24, "depth": 2, "heads": 2, "groups": 8, "group_size": 4}
 CONFIG = PretrainConfig(epochs=3, batch_size=4, warmup_epochs=1, checkpoint_every=2, validate_every=3)
 GOLDEN = Path(__file__).parents[1] / "golden" / "pretrain.json"
 

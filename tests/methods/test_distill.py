@@ -13,7 +13,7 @@ from pointdistill.methods.distill import Distill, DistillConfig
 from pointdistill.models.concepts import ConceptConfig, ConceptExtractor
 from pointdistill.models.projector import FlatProjector, MixProjector, ProjectorConfig
 
-TINY = dict(width=24, depth=3, heads=2, groups=8, group_size=4)
+TINY = {"width": 24, "depth": 3, "heads": 2, "groups": 8, "group_size": 4}
 PREFIX = (4, 6)
 
 
@@ -50,7 +50,9 @@ def test_gradients_reach_everything_that_trains_and_nothing_else(attend, form):
     method(batch(), DRAW).total.backward()
     for name, parameter in method.named_parameters():
         reached = parameter.grad is not None and bool(parameter.grad.abs().max() > 1e-9)
-        frozen = name.startswith("backbone.norm.") or (attend == "block_input" and name.startswith("backbone.blocks.2."))
+        frozen = name.startswith("backbone.norm.") or (
+            attend == "block_input" and name.startswith("backbone.blocks.2.")
+        )
         assert parameter.requires_grad != frozen, name
         assert reached != frozen or name in BEFORE_NORM, name
 

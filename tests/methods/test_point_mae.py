@@ -7,7 +7,7 @@ from pointdistill.methods.base import Draw
 from pointdistill.methods.point_mae import PointMAE, PointMAEConfig
 from pointdistill.models.decoder import DecoderConfig, split_tokens
 
-TINY = dict(width=24, depth=2, heads=2, groups=10, group_size=4)
+TINY = {"width": 24, "depth": 2, "heads": 2, "groups": 10, "group_size": 4}
 
 
 # A constant before a BatchNorm is subtracted again (local2's passes through the maximum and a linear layer first).

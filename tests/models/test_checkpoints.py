@@ -7,7 +7,7 @@ from pointdistill import create_backbone
 from pointdistill.errors import CheckpointError
 from pointdistill.models.checkpoints import load_backbone, save_backbone
 
-TINY = dict(width=24, depth=2, heads=2, groups=8, group_size=4)
+TINY = {"width": 24, "depth": 2, "heads": 2, "groups": 8, "group_size": 4}
 
 
 def test_round_trip(tmp_path):

@@ -8,7 +8,7 @@ from pointdistill.models.blocks import drop_path
 from pointdistill.models.patch_embed import PatchEmbed
 from pointdistill.models.point_transformer import BACKBONES
 
-TINY = dict(width=24, depth=3, heads=2, groups=8, group_size=4)
+TINY = {"width": 24, "depth": 3, "heads": 2, "groups": 8, "group_size": 4}
 
 
 def tiny(**overrides):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from pointdistill.errors import CheckpointError
 
 
-def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file beside `path`, then rename it; a crash leaves the old file or none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -64,7 +64,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 def training_state(module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Weights, buffers and optimiser moments as one flat dictionary of named tensors."""
-    names = {parameter: name for name, parameter in module.named_parameters()}
+    names: dict[Tensor, str] = {parameter: name for name, parameter in module.named_parameters()}
     tensors = {f"module.{name}": value for name, value in module.state_dict().items()}
     for parameter, state in optimizer.state.items():
         for key, value in state.items():

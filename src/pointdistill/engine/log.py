@@ -1,4 +1,4 @@
-"""A run's log: one JSON object a line, cut back to the resumed step so that a resumed log equals an uninterrupted one."""
+"""A run's log: one JSON object a line, cut back to the resumed step: a resumed log equals an uninterrupted one."""
 
 import json
 from pathlib import Path

@@ -114,7 +114,9 @@ def pretrain(
                 rate = (step - begun_at) / (time.perf_counter() - began)
                 parts = {name: value.item() for name, value in losses.parts.items()}
                 warning = _collapse(validation, step, warmup)
-                log.write(step, loss=losses.total.item(), **parts, **validation, **warning, steps_per_second=round(rate, 2))
+                log.write(
+                    step, loss=losses.total.item(), **parts, **validation, **warning, steps_per_second=round(rate, 2)
+                )
             if last or step % config.checkpoint_every == 0:
                 save_tensors(
                     out / "state.safetensors",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+
 from pointdistill.batch import FrameBatch
 from pointdistill.losses import Losses
 from pointdistill.models.point_transformer import PointTransformer

@@ -46,6 +46,9 @@ class Distill(nn.Module):
         target_std: their standard deviation, same shape.
     """
 
+    target_mean: Tensor
+    target_scale: Tensor
+
     def __init__(
         self,
         config: DistillConfig,

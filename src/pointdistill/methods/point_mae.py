@@ -1,4 +1,4 @@
-"""Masked auto-encoding of point patches: Point-MAE (Pang et al., ECCV 2022), the paper's baseline, on the same frames."""
+"""Masked auto-encoding of point patches: Point-MAE (Pang et al., ECCV 2022), the paper's baseline."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field

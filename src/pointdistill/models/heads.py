@@ -129,7 +129,9 @@ class PartSegmentationHead(nn.Module):
         self.label = nn.Sequential(
             nn.Linear(categories, embedding, bias=False), nn.BatchNorm1d(embedding), nn.LeakyReLU(0.2)
         )
-        self.propagation = PointwiseMLP((width + 3, *propagation))
+        self.enter = nn.Linear(3 + width, propagation[0], bias=False)
+        self.rest0 = nn.Sequential(nn.BatchNorm1d(propagation[0]), nn.ReLU())
+        self.propagation = PointwiseMLP(propagation)
         # The global features are the same at every point: their share of the first layer is computed once a cloud.
         self.local1 = nn.Linear(propagation[-1], hidden[0], bias=False)
         self.global1 = nn.Linear(2 * width + embedding, hidden[0], bias=False)
@@ -147,9 +149,11 @@ class PartSegmentationHead(nn.Module):
         """Logits of every part label at every point."""
         one_hot = F.one_hot(category, self.categories).to(stacked.dtype)
         whole = torch.cat([stacked.max(dim=1).values, stacked.mean(dim=1), self.label(one_hot)], dim=-1)
-        local = weighted_sum(stacked, *three_nearest(points, centres))
-        local = self.propagation(torch.cat([points, local], dim=-1))
-        x = self.local1(local) + self.global1(whole)[:, None]
+        # Interpolation and the first layer are linear and commute: the few centres go through the layer first.
+        own_weight, token_weight = self.enter.weight.split((3, stacked.shape[-1]), dim=1)
+        x = weighted_sum(stacked @ token_weight.t(), *three_nearest(points, centres)) + points @ own_weight.t()
+        x = self.propagation(self.rest0(x.flatten(0, 1)))
+        x = self.local1(x).view(*points.shape[:2], -1) + self.global1(whole)[:, None]
         x = self.rest1(x.flatten(0, 1)).view(x.shape)
         return self.logits(self.hidden2(x))
 

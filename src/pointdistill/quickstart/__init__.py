@@ -17,7 +17,7 @@ from pointdistill.recipes.quickstart import Mode, QuickstartRecipe, quickstart
 from pointdistill.recipes.recipe import as_json
 from pointdistill.report.page import write_page
 from pointdistill.report.schema import write_results
-from pointdistill.report.tables import captions, results_table
+from pointdistill.report.tables import print_results
 
 
 def run_quickstart(out: Path, mode: Mode = "full", workers: int | None = None) -> Path:
@@ -45,9 +45,7 @@ def run_quickstart(out: Path, mode: Mode = "full", workers: int | None = None) -
     results = collect(layout, recipe)
     write_results(layout.root / "results.json", results)
     page = write_page(layout.root)
-    console.print(results_table(results))
-    for line in captions(results):
-        console.print(line, markup=False)
+    print_results(results, console)
     console.print(f"\nresults: {layout.root / 'results.json'}\nreport:  {page}", markup=False)
     return page
 

@@ -1,6 +1,5 @@
 """The quickstart's data: the embedded world written as files, then read and prepared as any data set would be."""
 
-
 from pointdistill.prepare import prepare_frames, prepare_objects, prepare_part_shapes, prepare_scenes
 from pointdistill.quickstart.layout import Layout
 from pointdistill.recipes.quickstart import QuickstartRecipe, WorldRecipe
@@ -17,10 +16,15 @@ def write_data(layout: Layout, world: WorldRecipe, workers: int | None) -> None:
 
     The rooms and objects of teacher, pre-training, training, validation and test come from disjoint seeds.
     """
-    frames = {"train": SEEDS["pretrain"][: world.pretrain_rooms], "val": SEEDS["pretrain_heldout"][: world.heldout_rooms]}
+    frames = {
+        "train": SEEDS["pretrain"][: world.pretrain_rooms],
+        "val": SEEDS["pretrain_heldout"][: world.heldout_rooms],
+    }
     write_scannet(layout.recordings, frames, world.recording, workers)
     rooms = {"train": world.train_rooms, "val": world.val_rooms, "test": world.test_rooms}
-    write_scannet(layout.scans, {split: SEEDS[split][:count] for split, count in rooms.items()}, world.scanning, workers)
+    write_scannet(
+        layout.scans, {split: SEEDS[split][:count] for split, count in rooms.items()}, world.scanning, workers
+    )
     objects = {"train": world.train_objects, "val": world.val_objects, "test": world.test_objects}
     seeds = {split: SEEDS[f"objects_{split}"] for split in SPLITS}
     write_modelnet40(layout.modelnet, seeds, objects, world.object_points, workers)
@@ -43,5 +47,3 @@ def prepare_data(layout: Layout, recipe: QuickstartRecipe, workers: int | None) 
     prepare_scenes(layout.scans, layout.store("scenes"), SPLITS, workers=workers)
     prepare_objects(layout.modelnet, layout.store("objects"), SPLITS)
     prepare_part_shapes(layout.shapenetpart, layout.store("parts"), SPLITS)
-
-

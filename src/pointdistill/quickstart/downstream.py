@@ -1,4 +1,4 @@
-"""The quickstart's pieces of training as jobs: each reads its stores and its backbone, and writes a folder of its own."""
+"""The quickstart's pieces of training as jobs: each reads stores and a backbone, and writes a folder of its own."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,9 +1,11 @@
 """Pictures for the page: frames with captions read from the cloud, and what the distilled models found in test data."""
 
+from typing import Any
+
 import numpy as np
 import torch
 
-from pointdistill.datasets.scannet import DETECTION_CLASSES, SEMANTIC_CLASSES, Scene
+from pointdistill.datasets.scannet import DETECTION_CLASSES, SEMANTIC_CLASSES
 from pointdistill.datasets.scannet.sens import SensReader
 from pointdistill.datasets.shapenetpart import PartSet
 from pointdistill.engine.checkpoint import load_tensors
@@ -74,25 +76,23 @@ def _pipeline(layout: Layout, recipe: QuickstartRecipe) -> list[PipelineExample]
     return found
 
 
-def _trained(layout: Layout, recipe: QuickstartRecipe, name: str) -> tuple[TaskModel, Splits]:
-    """The distilled model of the first seed, and its data."""
+def _trained(layout: Layout, recipe: QuickstartRecipe, name: str) -> tuple[Any, TaskModel, Splits]:
+    """A task, the distilled model of the first seed, and its data."""
     task, seed = recipe.tasks[name], recipe.seeds[0]
     run = Run("finetune", name, "distilled", labels_of(recipe, task), seed)
     data = load_splits(layout, name, run.labels, seed)
     model = task.task.model(PointTransformer(recipe.pretrain.backbone), data)
     model.load_state_dict(load_tensors(run.folder(layout) / "model.safetensors")[0])
-    return model.eval(), data
+    return task.task, model.eval(), data
 
 
 def _detection(layout: Layout, recipe: QuickstartRecipe) -> list[DetectionExample]:
-    model, data = _trained(layout, recipe, "detection")
-    task = recipe.tasks["detection"].task
+    task, model, data = _trained(layout, recipe, "detection")
     names = {info.nyu40: info.name for info in DETECTION_CLASSES}
     found = []
     for scene in data.test[:ROOMS]:
         boxes = task.detect(model, scene, recipe.seeds[0])
-        best = np.argsort(-np.asarray(boxes.scores), kind="stable")
-        shown = [row for row in best if boxes.scores[row] >= 0.3][:20]
+        shown = np.argsort(-np.asarray(boxes.scores), kind="stable")
         chosen = _chosen(len(scene.points), SHOWN_POINTS)
         found.append(
             DetectionExample(
@@ -110,8 +110,7 @@ def _detection(layout: Layout, recipe: QuickstartRecipe) -> list[DetectionExampl
 
 
 def _segmentation(layout: Layout, recipe: QuickstartRecipe) -> list[SegmentationExample]:
-    model, data = _trained(layout, recipe, "semantic_segmentation")
-    task = recipe.tasks["semantic_segmentation"].task
+    task, model, data = _trained(layout, recipe, "semantic_segmentation")
     found = []
     for scene in data.test[:ROOMS]:
         predicted = task.label_scene(model, scene, recipe.seeds[0])
@@ -130,13 +129,13 @@ def _segmentation(layout: Layout, recipe: QuickstartRecipe) -> list[Segmentation
 
 
 def _parts(layout: Layout, recipe: QuickstartRecipe) -> list[PartExample]:
-    model, data = _trained(layout, recipe, "part_segmentation")
-    task, shapes = recipe.tasks["part_segmentation"].task, data.test
+    task, model, data = _trained(layout, recipe, "part_segmentation")
+    shapes = data.test
     rows = _evenly(len(shapes.categories), OBJECTS)
     return [_part_example(task, model, shapes.select(np.array([row]))) for row in rows]
 
 
-def _part_example(task, model: TaskModel, shape: PartSet) -> PartExample:
+def _part_example(task: Any, model: TaskModel, shape: PartSet) -> PartExample:
     points, truth, predicted = task.label_shapes(model, shape, 0)[0]
     category = int(shape.categories[0])
     ids = list(shape.part_ids[category])

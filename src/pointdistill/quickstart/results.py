@@ -84,9 +84,7 @@ def _pretraining(layout: Layout, recipe: QuickstartRecipe) -> list[PretrainingRu
             result = read_json(layout.pretraining(method, seed) / "result.json")
             curve = [PretrainingPoint(row["step"], row["loss"], row.get("heldout_r2")) for row in result["curve"]]
             found.append(
-                PretrainingRun(
-                    method, seed, result["steps"], result["seconds"], result["heldout"].get("r2"), curve
-                )
+                PretrainingRun(method, seed, result["steps"], result["seconds"], result["heldout"].get("r2"), curve)
             )
     return found
 
@@ -163,7 +161,9 @@ def _with_verdicts(tasks: dict[str, TaskResult]) -> dict[str, TaskResult]:
 
 
 def _main_figures(task: TaskResult, init: Init) -> list[float]:
-    chosen = next(row for row in task.rows if (row.protocol, row.labels, row.init) == ("fine-tuning", task.labels, init))
+    chosen = next(
+        row for row in task.rows if (row.protocol, row.labels, row.init) == ("fine-tuning", task.labels, init)
+    )
     return chosen.metrics[task.metric]
 
 

@@ -26,7 +26,7 @@ def part_segmentation_small() -> tuple[PartSegmentation, FinetuneConfig]:
         points=1024,
         group_count=64,
         group_size=16,
-        propagation=(192, 128),
+        propagation=(128, 128),
         hidden=(128, 64),
         embedding=32,
         dropout=0.3,

@@ -76,11 +76,11 @@ class Task(Protocol):
         """A dataclass of tensors: the samples, subsampled and augmented, keyed by (seed, epoch, index)."""
         ...
 
-    def loss(self, model: TaskModel, batch: Any) -> Losses:
+    def loss(self, model: Any, batch: Any) -> Losses:
         """The loss of one batch."""
         ...
 
-    def evaluate(self, model: TaskModel, split: Any, seed: int, quick: bool = False) -> Figures:
+    def evaluate(self, model: Any, split: Any, seed: int, quick: bool = False) -> Figures:
         """The test protocol. `quick` is a cheaper form for curves during training, where a task has one."""
         ...
 

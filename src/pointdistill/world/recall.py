@@ -21,8 +21,9 @@ def caption_of(root: Path, scan: str, frame: int) -> str:
     content = read_claim(root)
     seeds = [seed for split in content["room_seeds"].values() for seed in split]
     seed = seeds[int(scan.removeprefix("scene").partition("_")[0])]
-    settings = ScanNetSettings(**content["settings"])
+    sizes = {name: tuple(content["settings"][name]) for name in ("colour_size", "depth_size")}
+    settings = ScanNetSettings(**{**content["settings"], **sizes})
     room = make_room(seed)
-    rig = default_rig(tuple(settings.colour_size), tuple(settings.depth_size))
+    rig = default_rig(settings.colour_size, settings.depth_size)
     pose = walk(room, seed, settings.frames, settings.rate_hz)[frame]
     return record(room, rig, pose, numpy_generator(seed, "frame", frame)).caption

@@ -169,40 +169,38 @@ def _points(camera: Camera, camera_to_world: np.ndarray, depth: np.ndarray) -> n
 
 def _normals(solids: Solids, camera: Camera, camera_to_world: np.ndarray, depth: np.ndarray, solid: np.ndarray):
     """Unit normals at the hits, turned towards the camera: (height, width, 3)."""
-    hit = solid >= 0
-    points = _points(camera, camera_to_world, np.where(hit, depth, 0.0))[hit]
-    index, eye = solid[hit], camera_to_world[:3, 3]
-    normal = np.empty_like(points)
-    # In blocks, since every point takes its solid's rotation along.
-    for start in range(0, len(index), 1 << 16):
-        block = slice(start, start + (1 << 16))
-        normal[block] = _normals_at(solids, index[block], points[block], eye)
-    full = np.zeros((*depth.shape, 3))
-    full[hit] = normal
-    return full
+    owner = solid.ravel()
+    points = _points(camera, camera_to_world, np.where(solid >= 0, depth, 0.0)).reshape(-1, 3)
+    normals = np.zeros_like(points)
+    order = np.argsort(owner, kind="stable")
+    starts = np.flatnonzero(np.diff(owner[order], prepend=-2))
+    for start, end in zip(starts, [*starts[1:], len(order)], strict=True):
+        pixels = order[start:end]
+        i = owner[pixels[0]]
+        if i >= 0:
+            local = (points[pixels] - solids.centre[i]) @ solids.rotation[i]
+            eye = (camera_to_world[:3, 3] - solids.centre[i]) @ solids.rotation[i]
+            normal = _local_normals(int(solids.kind[i]), local, solids.half[i])
+            normal[((local - eye) * normal).sum(1) > 0] *= -1
+            normals[pixels] = normal @ solids.rotation[i].T
+    return normals.reshape(*depth.shape, 3)
 
 
-def _normals_at(solids: Solids, index: np.ndarray, points: np.ndarray, eye: np.ndarray) -> np.ndarray:
-    """Unit normals of solids at points on their surfaces, turned towards the eye."""
-    rotation = solids.rotation[index]
-    half = solids.half[index]
-    local = np.einsum("pij,pi->pj", rotation, points - solids.centre[index]) / half
-    kind = solids.kind[index]
-    size = np.abs(local)
-    radial = np.hypot(local[:, 0], local[:, 1])
-    normal = local / half
-    is_box, is_tube = kind == BOX, kind == CYLINDER
-    axis = size.argmax(1)
-    flat = is_box | (is_tube & (size[:, 2] >= radial))
-    axis[is_tube] = 2
-    normal[flat] = 0.0
-    rows = np.flatnonzero(flat)
-    normal[rows, axis[rows]] = np.sign(local[rows, axis[rows]])
-    normal[is_tube & ~flat, 2] = 0.0
-    normal = np.einsum("pij,pj->pi", rotation, normal)
-    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
-    normal[np.einsum("pi,pi->p", normal, points - eye) > 0] *= -1
-    return normal
+def _local_normals(kind: int, points: np.ndarray, half: np.ndarray) -> np.ndarray:
+    """Outward unit normals at points on the surface of one solid, all in its own frame."""
+    scaled = points / half
+    normal = np.zeros_like(points) if kind == BOX else scaled / half
+    if kind == BOX:
+        axis = np.abs(scaled).argmax(1)
+        rows = np.arange(len(points))
+        normal[rows, axis] = np.sign(scaled[rows, axis])
+        return normal
+    if kind == CYLINDER:
+        cap = np.abs(scaled[:, 2]) >= np.hypot(scaled[:, 0], scaled[:, 1])
+        normal[~cap, 2] = 0.0
+        normal[cap] = 0.0
+        normal[cap, 2] = np.sign(scaled[cap, 2])
+    return normal / np.sqrt((normal * normal).sum(1, keepdims=True))
 
 
 def shade(room: Room, camera: Camera, camera_to_world: np.ndarray, hits: Hits) -> Float[np.ndarray, "height width 3"]:
