@@ -1,8 +1,8 @@
 # Each target makes the environment it needs; a second call finds it there.
+# make quickstart OUT=folder ARGS="--fast" hands on a folder and options.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-OUT ?= quickstart
 
 .PHONY: install install-dev quickstart test test-long lint clean
 
@@ -22,7 +22,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
 	@touch $@
 
 quickstart: install
-	$(BIN)/pointdistill quickstart --out $(OUT) $(ARGS)
+	$(BIN)/pointdistill quickstart $(if $(OUT),--out $(OUT)) $(ARGS)
 
 test: install-dev
 	$(BIN)/python -m pytest -m "not long"

@@ -17,6 +17,7 @@ from PIL import Image
 from pointdistill.engine.optim import adamw
 from pointdistill.errors import RecipeError
 from pointdistill.methods.base import Draw
+from pointdistill.methods.distill import Distill
 from pointdistill.models.checkpoints import load_backbone
 from pointdistill.models.point_transformer import BACKBONES
 from pointdistill.prepare import FrameSettings, prepare_recordings
@@ -258,7 +259,8 @@ def _two_steps(recipe: PretrainRecipe) -> PretrainRecipe:
 def distilled(small_stores, tmp_path_factory) -> Path:
     """A finished run of the quickstart's distillation."""
     folder = tmp_path_factory.mktemp("distilled")
-    run_pretrain(_two_steps(distillation()), *small_stores, folder)
+    train, heldout = small_stores
+    run_pretrain(_two_steps(distillation()), train, heldout, folder)
     return folder
 
 
@@ -277,8 +279,8 @@ def test_quickstart_distillation_takes_two_steps(distilled):
 
 
 def test_point_mae_takes_two_steps(small_stores, tmp_path):
-    recipe = point_mae(distillation())
-    run_pretrain(_two_steps(recipe), *small_stores, tmp_path)
+    recipe, (train, heldout) = point_mae(distillation()), small_stores
+    run_pretrain(_two_steps(recipe), train, heldout, tmp_path)
     _check_run(tmp_path, recipe, {"chamfer"})
 
 
@@ -303,8 +305,9 @@ def test_other_recipe_data_or_control_is_refused_in_the_same_folder(small_stores
 
 
 def test_fewer_frames_than_a_batch_is_said(small_stores, tmp_path):
+    train, heldout = small_stores
     with pytest.raises(RecipeError, match="6 frames are fewer than one batch of 32"):
-        run_pretrain(distillation(), *small_stores, tmp_path)
+        run_pretrain(distillation(), train, heldout, tmp_path)
 
 
 def test_paper_takes_two_steps_at_its_own_sizes(tmp_path):
@@ -313,7 +316,9 @@ def test_paper_takes_two_steps_at_its_own_sizes(tmp_path):
     recipe = replace(paper(), engine=engine)
     store = FrameStore.open(_store(tmp_path / "store", (10, 768)))
     torch.manual_seed(0)
-    method = build_method(recipe, store).train()
+    method = build_method(recipe, store)
+    assert isinstance(method, Distill)
+    method.train()
     assert sum(p.numel() for p in method.projector.parameters()) == 76_688_640  # 32 x 384 -> 3840 -> 10 x 768
     optimizer = adamw(method, recipe.engine.lr, recipe.engine.weight_decay)
     before = method.concepts.prototypes.detach().clone()

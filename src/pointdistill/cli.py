@@ -12,13 +12,13 @@ from pointdistill.errors import PointdistillError
 Positional = tyro.conf.Positional
 
 
-def quickstart(out: Path = Path("quickstart"), fast: bool = False, thorough: bool = False, workers: int | None = None):
+def quickstart(out: Path | None = None, fast: bool = False, thorough: bool = False, workers: int | None = None):
     """Build the embedded data, prepare, distil, fine-tune on four tasks, compare with scratch, write report.html.
 
     Interrupted, the same command goes on where it was.
 
     Args:
-        out: folder for everything that is written.
+        out: folder for everything that is written; default quickstart, quickstart-fast or quickstart-thorough.
         fast: a smoke run of two minutes whose figures mean nothing.
         thorough: five seeds with pre-training among them, significance tests, all controls (about 90 minutes).
         workers: processes; default the usable cores.
@@ -27,7 +27,8 @@ def quickstart(out: Path = Path("quickstart"), fast: bool = False, thorough: boo
 
     if fast and thorough:
         raise PointdistillError("--fast and --thorough exclude each other. Choose one")
-    run_quickstart(out, "fast" if fast else "thorough" if thorough else "full", workers)
+    mode = "fast" if fast else "thorough" if thorough else "full"
+    run_quickstart(out or Path("quickstart" if mode == "full" else f"quickstart-{mode}"), mode, workers)
 
 
 def world(

@@ -38,6 +38,7 @@ FAST = TeacherSettings(
     language_model=STAGE,
     mapper=STAGE,
     jitter=Jitter(tint=0.0),
+    leave_out=(),
     heldout=0.25,
 )
 LONGER = replace(

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointdistill.teachers.text import END, PAD, UNKNOWN, Vocabulary, split_words
+from pointdistill.teachers.text import END, PAD, UNKNOWN, Vocabulary, leave_out, split_words
 
 
 def test_words_are_lower_case_without_punctuation():
@@ -35,3 +35,13 @@ def test_decode_inverts_encode(words):
     vocabulary = Vocabulary.build(["a chair, sofa"])
     text = " ".join(words).replace(" ,", ",")
     assert vocabulary.decode(vocabulary.encode([text], 8)) == [text]
+
+
+def test_words_left_out_leave_sentences_whole():
+    colours = ("orange", "blue", "black")
+    assert (
+        leave_out("an orange sofa and a blue armchair in an office", colours) == "a sofa and an armchair in an office"
+    )
+    assert leave_out("two black chairs, a blackboard", colours) == "two chairs, a blackboard"
+    assert leave_out("a hour is left alone", colours) == "a hour is left alone"
+    assert leave_out("an orange sofa", ()) == "an orange sofa"

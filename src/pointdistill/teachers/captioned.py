@@ -18,6 +18,7 @@ from pointdistill.datasets.captions import Caption, read_captions
 from pointdistill.errors import DataError
 from pointdistill.teachers.image_encoder import to_network_range
 from pointdistill.teachers.small import load_pixels
+from pointdistill.teachers.text import leave_out
 
 TRUTH = "truth.jsonl"
 
@@ -53,13 +54,16 @@ def group_captions(captions: Sequence[Caption]) -> dict[Path, tuple[str, ...]]:
     return {path: tuple(grouped[path]) for path in sorted(grouped)}
 
 
-def load_captioned_images(folder: str | Path, size: tuple[int, int], cache: Path) -> CaptionedImages:
+def load_captioned_images(
+    folder: str | Path, size: tuple[int, int], cache: Path, unwanted: Sequence[str] = ()
+) -> CaptionedImages:
     """Read a folder of images and captions.jsonl, and truth.jsonl ({"file_name", "classes"}) where there is one.
 
     Args:
         folder: see `datasets.captions.read_captions`.
         size: width and height to decode to.
         cache: the .npy file that keeps the decoded images; read instead of them when it is there.
+        unwanted: words to leave out of the captions.
 
     Raises:
         DataError: no captions, an image that cannot be read, or a damaged truth.jsonl.
@@ -70,7 +74,8 @@ def load_captioned_images(folder: str | Path, size: tuple[int, int], cache: Path
     pixels = np.load(cache, mmap_mode="r")
     if pixels.shape != (len(grouped), size[1], size[0], 3):
         raise DataError(cache, "not the images of this folder", "Remove it, or choose another output folder.")
-    return CaptionedImages(pixels, list(grouped.values()), _read_truth(Path(folder) / TRUTH, list(grouped)))
+    texts = [tuple(leave_out(text, unwanted) for text in texts) for texts in grouped.values()]
+    return CaptionedImages(pixels, texts, _read_truth(Path(folder) / TRUTH, list(grouped)))
 
 
 def _decode(paths: Sequence[Path], size: tuple[int, int], cache: Path) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pointdistill.console import track
+from pointdistill.seeding import numpy_generator
 from pointdistill.teachers.captioned import CaptionedImages
 from pointdistill.teachers.language_model import caption_loss
 from pointdistill.teachers.small import SmallTeacher
@@ -77,7 +78,7 @@ def explained_by_classes(prefixes: Float[Tensor, "batch prefix dim"], classes: S
 
 
 def measure(teacher: SmallTeacher, images: CaptionedImages, gallery: int = 256) -> Quality:
-    """Measure on `images`, of which each gallery takes the next `gallery`; a smaller rest is left out of retrieval."""
+    """Measure on `images`. Retrieval is averaged over galleries drawn from them without overlap."""
     gallery = min(gallery, len(images))
     texts = [texts[0] for texts in images.texts]
     features, prefixes = [], []
@@ -86,9 +87,10 @@ def measure(teacher: SmallTeacher, images: CaptionedImages, gallery: int = 256) 
         features.append(teacher.image_features(batch))
         prefixes.append(teacher.targets(batch))
     feature, prefix, text = torch.cat(features), torch.cat(prefixes), teacher.text_features(texts)
-    starts = range(0, len(images) - gallery + 1, gallery)
+    order = torch.from_numpy(numpy_generator(0, "teacher", "galleries").permutation(len(images)))
+    galleries = [order[start : start + gallery] for start in range(0, len(images) - gallery + 1, gallery)]
     recall = {
-        at: float(np.mean([retrieval_recall(feature[s : s + gallery], text[s : s + gallery], at) for s in starts]))
+        at: float(np.mean([retrieval_recall(feature[chosen], text[chosen], at) for chosen in galleries]))
         for at in (1, 5)
     }
     tokens = teacher.vocabulary.encode(texts, teacher.config.caption_length)

@@ -16,7 +16,7 @@ from pointdistill.seeding import numpy_generator, torch_generator
 from pointdistill.teachers.captioned import CaptionedImages, Jitter, augment
 from pointdistill.teachers.language_model import NotesEncoder, caption_loss
 from pointdistill.teachers.networks import TeacherNetworks
-from pointdistill.teachers.text import Vocabulary
+from pointdistill.teachers.text import PAD, Vocabulary
 from pointdistill.teachers.text_encoder import contrastive_loss
 
 
@@ -53,9 +53,10 @@ class Captions:
         return cls(vocabulary.encode([text for texts in images.texts for text in texts], length), first)
 
     def draw(self, indices: Int64[np.ndarray, "batch"], generator: np.random.Generator) -> Tensor:
-        """Tokens (batch, length) of one caption of each image, chosen at random."""
+        """Tokens (batch, longest) of one caption of each image, chosen at random."""
         counts = self.first[indices + 1] - self.first[indices]
-        return self.tokens[torch.from_numpy(self.first[indices] + generator.integers(counts))]
+        tokens = self.tokens[torch.from_numpy(self.first[indices] + generator.integers(counts))]
+        return tokens[:, : int((tokens != PAD).sum(dim=1).max())]
 
 
 def _batches(captions: Captions, size: int, epoch: int, seed: int, stage: str) -> Iterator[Batch]:

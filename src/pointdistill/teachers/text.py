@@ -19,6 +19,18 @@ def split_words(text: str) -> list[str]:
     return _WORD.findall(text.lower())
 
 
+def leave_out(text: str, words: Iterable[str]) -> str:
+    """The text without these words, with "a" and "an" set right before what then follows them."""
+    unwanted = "|".join(map(re.escape, words))
+    if not unwanted:
+        return text
+    shorter = re.sub(rf"\b(?:{unwanted})\b ?", "", text, flags=re.IGNORECASE)
+    if shorter == text:
+        return text
+    shorter = re.sub(r"\b([Aa])n (?![aeiouAEIOU])", r"\1 ", shorter.strip())
+    return re.sub(r"\b([Aa]) (?=[aeiouAEIOU])", r"\1n ", shorter)
+
+
 @dataclass(frozen=True)
 class Vocabulary:
     """The words a teacher knows, most frequent first. Tokens: 0 padding, 1 end, 2 unknown word, then the words."""

@@ -29,6 +29,7 @@ from pointdistill.teachers.stages import (
 )
 from pointdistill.teachers.text import Vocabulary
 from pointdistill.world.captioned import write_captioned_images
+from pointdistill.world.palette import COLOURS
 from pointdistill.world.seeds import SEEDS
 
 QUALITY = "quality.json"
@@ -40,9 +41,9 @@ class WorldImages:
     """Which images of the embedded world the teacher sees when no folder is given: rooms of `SEEDS["teacher_train"]`,
     measured on rooms of `SEEDS["teacher_test"]`."""
 
-    rooms: int = 600
+    rooms: int = 1200
     test_rooms: int = 128
-    frames_per_room: int = 10
+    frames_per_room: int = 8
     size: tuple[int, int] = (80, 60)
 
 
@@ -51,6 +52,8 @@ class TeacherSettings:
     """Everything that decides what a training gives, but the images and the seed.
 
     Attributes:
+        leave_out: words that the teacher never hears. The default are the colours: a cloud of bare points cannot show
+            them, so a prefix that tells them asks for what no student can learn, at the cost of what it can.
         vocabulary: at most this many tokens; rarer words become "unknown".
         heldout: part of a folder's images kept for measuring when no held-out folder is named; at most 1024 images.
         threads: of torch, fixed because sums in another order give other bits.
@@ -62,6 +65,7 @@ class TeacherSettings:
     mapper: StageSettings = field(default_factory=lambda: StageSettings(16, 64, 1e-3))
     jitter: Jitter = field(default_factory=Jitter)
     world: WorldImages = field(default_factory=WorldImages)
+    leave_out: tuple[str, ...] = tuple(COLOURS)
     vocabulary: int = 256
     heldout: float = 0.1
     threads: int = 1
@@ -126,9 +130,9 @@ def _load(
     folder: Path, heldout: Path | None, cache: Path, seed: int, settings: TeacherSettings
 ) -> tuple[CaptionedImages, CaptionedImages]:
     size = settings.model.image_size
-    images = load_captioned_images(folder, size, cache / "train.npy")
+    images = load_captioned_images(folder, size, cache / "train.npy", settings.leave_out)
     if heldout is not None:
-        return images, load_captioned_images(heldout, size, cache / "heldout.npy")
+        return images, load_captioned_images(heldout, size, cache / "heldout.npy", settings.leave_out)
     count = min(1024, round(settings.heldout * len(images)))
     if count < 1:
         raise DataError(
