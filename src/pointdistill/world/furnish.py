@@ -154,9 +154,9 @@ class Furnisher:
     def windows(self, count: int, small: bool = False) -> list[Place]:
         """Windows in the walls; small ones sit high."""
         places = []
-        first, style = self.make("window"), pick(self.generator, ("cross", "split", "split", "plain"))
+        first = self.make("window")
         for _ in range(count):
-            thing = self.make("window", style, first.colour_name)
+            thing = self.make("window", colour=first.colour_name)
             low = self.number(1.15, 1.4) if small else self.number(0.82, 1.05)
             low = min(low, self.height - float(thing.size[2]) - 0.12)
             place = None if self.full else self.layout.try_wall(thing, self.generator, low)

@@ -90,7 +90,7 @@ def sink(
     width, depth = size or (between(generator, 0.42, 0.62), between(generator, 0.36, 0.48))
     high = DROP_IN_DEPTH if style == "drop-in" else between(generator, 0.13, 0.2)
     low = 0.84 - high if style in ("pedestal", "console") else 0.0
-    if style in ("drop-in", "console") or (style != "vessel" and chance(generator, 0.5)):
+    if style == "drop-in" or (style != "vessel" and chance(generator, 0.5)):
         _square_basin(builder, (width, depth, high), low, 0.035, paint)
     else:
         _round_basin(builder, (width, depth, high), low, paint)
