@@ -89,6 +89,20 @@ def test_store_of_another_teacher_is_not_mixed(capsys, tmp_path, scans):
     assert "every" in line
 
 
+def test_papers_recipe_refuses_other_frames(capsys, tmp_path, scans):
+    store, out = tmp_path / "store", tmp_path / "run"
+    assert run("prepare", scans, store, "--every", "1", "--points", "256", "--workers", "1") == 0
+    line = error_of(capsys, "pretrain", "paper", "--data", store, "--heldout", store, "--out", out)
+    assert "every 1 instead of 25, 256 points" in line and "source" not in line
+    assert not out.exists()
+
+
+def test_help_names_the_arguments(capsys):
+    for verb, arguments in {"prepare": "DATA OUT", "world": "} OUT", "teacher": "[IMAGES]", "report": "RUN"}.items():
+        assert run(verb, "--help") == 0
+        assert arguments in capsys.readouterr().out.splitlines()[0]
+
+
 def test_fast_and_thorough_exclude_each_other(capsys):
     assert "exclude each other" in error_of(capsys, "quickstart", "--fast", "--thorough")
 

@@ -108,7 +108,7 @@ def test_a_second_run_does_nothing_and_an_interrupted_one_goes_on(root, tmp_path
     with pytest.raises(DataError, match="preparation did not finish"):
         FrameStore.open(out)
     path.write_bytes(whole)
-    monkeypatch.setattr(manifest, "write_json", _interrupt)
+    monkeypatch.setattr(manifest, "write", _interrupt)
     with pytest.raises(KeyboardInterrupt):
         _prepare(root, out, log)
     monkeypatch.undo()
@@ -212,3 +212,12 @@ def test_quantisation_is_finer_than_the_sensor():
     q = quantise(points)
     back = q["lower"] + (q["points"].astype(np.float32) + 32768) * q["step"]
     assert np.abs(back - points).max() < 8 / 65535
+
+
+def test_what_a_killed_write_left_is_no_stranger(tmp_path):
+    (tmp_path / ".settings.json.7.part").write_text("{")
+    manifest.claim(tmp_path, {"every": 2})
+    manifest.claim(tmp_path, {"every": 2})
+    (tmp_path / "other" / "notes").mkdir(parents=True)
+    with pytest.raises(DataError, match="notes"):
+        manifest.claim(tmp_path / "other", {"every": 2})

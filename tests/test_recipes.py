@@ -21,10 +21,10 @@ from pointdistill.methods.distill import Distill
 from pointdistill.models.checkpoints import load_backbone
 from pointdistill.models.point_transformer import BACKBONES
 from pointdistill.prepare import FrameSettings, prepare_recordings
+from pointdistill.pretraining import build_method, load_distilled, require_papers_store, run_pretrain, train_loader
 from pointdistill.recipes.paper import paper
 from pointdistill.recipes.quickstart import Mode, distillation, point_mae, quickstart
 from pointdistill.recipes.recipe import PretrainRecipe, as_json, recipe_hash
-from pointdistill.recipes.run import build_method, load_distilled, run_pretrain, train_loader
 from pointdistill.store import FrameStore
 
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -235,10 +235,17 @@ class ColourTeacher:
         return means[:, None, None] * directions
 
 
-def _store(folder: Path, prefix: tuple[int, int], first_scan: int = 0) -> Path:
+def _store(
+    folder: Path,
+    prefix: tuple[int, int],
+    first_scan: int = 0,
+    every: int = 1,
+    points: int = 4096,
+    source: str = "generated",
+) -> Path:
     recordings = [GeneratedRecording(first_scan + scan, 3) for scan in range(2)]
-    settings = FrameSettings(every=1, points=4096)
-    prepare_recordings(recordings, folder, lambda: ColourTeacher(prefix), settings, "generated", workers=1)
+    settings = FrameSettings(every=every, points=points)
+    prepare_recordings(recordings, folder, lambda: ColourTeacher(prefix), settings, source, workers=1)
     return folder
 
 
@@ -308,6 +315,31 @@ def test_fewer_frames_than_a_batch_is_said(small_stores, tmp_path):
     train, heldout = small_stores
     with pytest.raises(RecipeError, match="6 frames are fewer than one batch of 32"):
         run_pretrain(distillation(), train, heldout, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("every", "points", "source", "problem"),
+    [
+        (1, 4096, "scannet train", "every 1 instead of 25. "),
+        (25, 4096, "scannet val", "source scannet val instead of scannet train. "),
+        (25, 4095, "scannet train", "4095 points a frame where each cloud has 4096. "),
+        (5, 256, "generated", "source generated instead of scannet train, every 5 instead of 25, 256 points"),
+    ],
+)
+def test_papers_recipe_refuses_other_frames(tmp_path, every, points, source, problem):
+    store = _store(tmp_path / "store", (2, 3), every=every, points=points, source=source)
+    with pytest.raises(RecipeError, match=problem):
+        require_papers_store(paper(), FrameStore.open(store))
+
+
+def test_papers_recipe_says_when_the_teacher_is_another(tmp_path, capsys):
+    store = FrameStore.open(_store(tmp_path / "store", (2, 3), every=25, source="scannet train"))
+    capsys.readouterr()
+    require_papers_store(paper(), store)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("warning: ") and "mean colour" in line and "clipcap-conceptual" in line
+    require_papers_store(replace(paper(), teacher="mean colour"), store)
+    assert not capsys.readouterr().out
 
 
 def test_paper_takes_two_steps_at_its_own_sizes(tmp_path):

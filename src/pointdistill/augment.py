@@ -6,7 +6,7 @@ Ranges are Point-MAE's, which the paper's "scale and translate" is taken to mean
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Float64
 
 Matrix = Float32[np.ndarray, "3 3"]
 Vector = Float32[np.ndarray, "3"]
@@ -44,9 +44,13 @@ class Augmentation:
         return points @ matrix.T + shift
 
 
-def yaw_matrix(generator: np.random.Generator) -> np.ndarray:
+def yaw_matrix(generator: np.random.Generator) -> Float64[np.ndarray, "3 3"]:
     """A turn about z by an angle drawn from all."""
-    angle = generator.uniform(0, 2 * np.pi)
+    return rotation_z(generator.uniform(0, 2 * np.pi))
+
+
+def rotation_z(angle: float) -> Float64[np.ndarray, "3 3"]:
+    """The rotation by `angle` radians about z (up), to be applied as `points @ rotation.T`."""
     cos, sin = np.cos(angle), np.sin(angle)
     return np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
 

@@ -9,7 +9,7 @@ import tyro
 
 from pointdistill.errors import PointdistillError
 
-Positional = tyro.conf.Positional
+Positional, arg = tyro.conf.Positional, tyro.conf.arg
 
 
 def quickstart(out: Path | None = None, fast: bool = False, thorough: bool = False, workers: int | None = None):
@@ -33,7 +33,7 @@ def quickstart(out: Path | None = None, fast: bool = False, thorough: bool = Fal
 
 def world(
     layout: Annotated[Literal["scannet", "modelnet40", "shapenetpart", "captions"], Positional],
-    out: Annotated[Path, Positional],
+    out: Annotated[Path, Positional, arg(metavar="OUT")],
     count: int = 8,
     frames: int = 60,
     rate: float = 1.0,
@@ -58,8 +58,8 @@ def world(
 
 
 def prepare(
-    data: Annotated[Path, Positional],
-    out: Annotated[Path, Positional],
+    data: Annotated[Path, Positional, arg(metavar="DATA")],
+    out: Annotated[Path, Positional, arg(metavar="OUT")],
     split: str = "train",
     every: int = 25,
     points: int = 16384,
@@ -114,14 +114,14 @@ def pretrain(
         device: where to train, for instance cuda.
         compile: run through torch.compile.
     """
-    from pointdistill.recipes.run import run_named_recipe
+    from pointdistill.pretraining import run_named_recipe
 
     run_named_recipe(recipe, data, heldout, out, epochs, batch_size, seed, device, compile)
 
 
 def teacher(
     action: Annotated[Literal["train"], Positional],
-    images: Annotated[Path | None, Positional] = None,
+    images: Annotated[Path | None, Positional, arg(metavar="[IMAGES]")] = None,
     out: Path = Path("teacher"),
     seed: int = 0,
 ):
@@ -138,7 +138,7 @@ def teacher(
     train_teacher(images, out, seed)
 
 
-def report(run: Annotated[Path, Positional]):
+def report(run: Annotated[Path, Positional, arg(metavar="RUN")]):
     """Write report.html anew from a run's results.json.
 
     Args:

@@ -3,13 +3,13 @@
 import errno
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pointdistill.errors import DataError
+from pointdistill.files import is_temporary, read_json, write_json
 
 NAME = "manifest.json"
 SETTINGS = "settings.json"
@@ -17,29 +17,21 @@ _FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used
 _CLOSED = {errno.EACCES: "may not be written to", errno.EPERM: "may not be written to", errno.EROFS: "is read-only"}
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write with sorted keys, by rename: the file is there whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8") as file:
-        json.dump(content, file, indent=1, sort_keys=True)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+def write(folder: Path, content: dict[str, Any]) -> None:
+    """Make a folder valid."""
+    write_json(folder / NAME, content, sort_keys=True)
 
 
-def read_json(path: Path, remedy: str) -> Any:
-    """The content of a JSON file of ours.
+def read(folder: Path, remedy: str) -> dict[str, Any]:
+    """The manifest of a folder.
 
     Raises:
-        DataError: it is not there or damaged.
+        DataError: it is not there or damaged; `remedy` says what to do.
     """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(path, "no such file: preparation did not finish, or never began here", remedy) from None
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        raise DataError(path, "is damaged", remedy) from None
+    path = folder / NAME
+    if not path.is_file():
+        raise DataError(path, "no such file: preparation did not finish, or never began here", remedy)
+    return read_json(path, remedy)
 
 
 def file_sha256(path: Path) -> str:
@@ -58,10 +50,10 @@ def claim(folder: Path, settings: dict[str, Any]) -> None:
         check_same(folder, read_json(path, "Delete the folder and prepare again."), settings)
         return
     folder.mkdir(parents=True, exist_ok=True)
-    strange = sorted(entry.name for entry in folder.iterdir() if entry.name not in (".lock", SETTINGS + ".partial"))
+    strange = sorted(entry.name for entry in folder.iterdir() if entry.name != ".lock" and not is_temporary(entry))
     if strange:
         raise DataError(folder, f"is not empty ({strange[0]}) and was not prepared here", "Name another folder.")
-    write_json(path, settings)
+    write_json(path, settings, sort_keys=True)
 
 
 def check_same(folder: Path, there: dict[str, Any], wanted: dict[str, Any]) -> None:

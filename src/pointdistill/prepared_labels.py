@@ -18,6 +18,7 @@ from pointdistill.datasets.scannet.layout import LABEL_TABLE, find_file, read_sp
 from pointdistill.datasets.scannet.scenes import Scene, has_labels, read_scene
 from pointdistill.datasets.shapenetpart import PartSet, read_shapenetpart
 from pointdistill.errors import DataError
+from pointdistill.files import read_arrays, write_arrays
 from pointdistill.parallel import parallel_map
 
 FORMAT = 1
@@ -102,7 +103,7 @@ def prepare_scenes(
             "splits": {**there["splits"], **{split: list(scans) for split, scans in names.items()}},
             "sources": {**there["sources"], **sources},
         }
-        manifest.write_json(out / manifest.NAME, content)
+        manifest.write(out, content)
     return SceneStore.open(out)
 
 
@@ -175,7 +176,7 @@ def _prepare_shapes(
                 _save(out / f"{split}.npz", shapes)
                 splits[split] = len(shapes.names)
         content = {"format": FORMAT, **settings, "splits": splits, "sources": {**there["sources"], **sources}}
-        manifest.write_json(out / manifest.NAME, content)
+        manifest.write(out, content)
     return _open_shapes(out, settings["kind"])
 
 
@@ -184,7 +185,7 @@ def _open_shapes(out: Path, kind: str) -> ObjectStore:
 
 
 def _manifest(path: Path, kind: str) -> dict[str, Any]:
-    content = manifest.read_json(path / manifest.NAME, _AGAIN)
+    content = manifest.read(path, _AGAIN)
     if content.get("kind") != kind or content.get("format") != FORMAT:
         raise DataError(path / manifest.NAME, f"is not of a store of {kind} of format {FORMAT}", _AGAIN)
     return content
@@ -211,23 +212,16 @@ def _check_sources(out: Path, there: dict[str, str], now: dict[str, str]) -> Non
 
 
 def _save(path: Path, sample: Scene | ObjectSet | PartSet) -> None:
-    """Arrays as arrays, all other fields as one JSON text; by rename."""
+    """Arrays as arrays, all other fields as one JSON text."""
     values = {f.name: getattr(sample, f.name) for f in fields(sample)}
     arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
     others = {name: value for name, value in values.items() if name not in arrays}
-    partial_path = path.with_suffix(".partial")
-    with partial_path.open("wb") as file:
-        np.savez(file, allow_pickle=False, others=np.array(json.dumps(others)), **arrays)
-    partial_path.replace(path)
+    write_arrays(path, {"others": np.array(json.dumps(others)), **arrays})
 
 
 def _load(path: Path, kind: type[Sample]) -> Sample:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            values: dict[str, Any] = {name: file[name] for name in file.files if name != "others"}
-            others = json.loads(str(file["others"]))
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(path, f"is missing or damaged ({error})", "Delete it and prepare again.") from None
+    values: dict[str, Any] = read_arrays(path, "Delete it and prepare again.")
+    others = json.loads(str(values.pop("others")))
     if kind is PartSet:
         others["part_ids"] = [tuple(ids) for ids in others["part_ids"]]
         others["part_names"] = {int(part): name for part, name in others["part_names"].items()}

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from PIL import Image
 
 from pointdistill.datasets.recording import BrokenFrame, Frame, FrameReader, Recording, TruncatedRecording
 from pointdistill.errors import DataError
+from pointdistill.files import write_arrays
 from pointdistill.seeding import numpy_generator
 from pointdistill.store import HALF_RANGE
 from pointdistill.teachers.base import Teacher
@@ -241,9 +241,4 @@ def _write_part(
     arrays["counts"] = np.array([len(row["points"]) for row in rows], np.int32)
     arrays["image_bytes"] = np.array([len(image) for image in images], np.int64)
     arrays["images"] = np.frombuffer(b"".join(images), np.uint8)
-    partial = job.part.with_suffix(".partial")
-    with partial.open("wb") as file:
-        np.savez(file, allow_pickle=False, skipped=np.array(json.dumps(skipped)), **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(job.part)
+    write_arrays(job.part, {"skipped": np.array(json.dumps(skipped)), **arrays})

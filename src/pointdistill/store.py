@@ -87,7 +87,7 @@ class FrameStore:
             DataError: no manifest (preparation did not finish), another format, or a file that differs from it.
         """
         path = Path(path)
-        content = manifest.read_json(path / manifest.NAME, _AGAIN)
+        content = manifest.read(path, _AGAIN)
         if content.get("kind") != "frames" or content.get("format") != FORMAT:
             raise DataError(path / manifest.NAME, f"is not of a frame store of format {FORMAT}", _AGAIN)
         for name, entry in content["files"].items():

@@ -43,7 +43,7 @@ def assemble(out: Path, scans: list[str], settings: dict[str, Any]) -> None:
         "skipped_count": len(skipped),
         "files": {name: _describe(out / name) for name in track(names, "hashing")},
     }
-    manifest.write_json(out / manifest.NAME, content)
+    manifest.write(out, content)
     shutil.rmtree(out / "parts")
 
 

@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from pointdistill.datasets.modelnet40 import ObjectSet
-from pointdistill.engine.checkpoint import load_tensors
 from pointdistill.engine.finetune import FinetuneConfig, finetune, run_identity
 from pointdistill.errors import RecipeError, TrainingDiverged
+from pointdistill.losses import Losses
 from pointdistill.models.point_transformer import PointTransformer, create_backbone
-from pointdistill.tasks.base import Losses, Splits
+from pointdistill.tasks.base import Splits
 from pointdistill.tasks.classification import Classification, ClassificationBatch, ClassificationModel
+from pointdistill.tensors import load_tensors
 
 TASK = Classification(points=48, group_count=8, group_size=8, hidden=16, dropout=0.3, test_sampling="random")
 CONFIG = FinetuneConfig(steps=6, batch_size=4, lr=3e-3, warmup=2, eval_every=3, checkpoint_every=2, log_every=1)

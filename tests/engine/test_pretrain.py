@@ -10,7 +10,6 @@ import torch
 
 from pointdistill import create_backbone
 from pointdistill.batch import FrameBatch
-from pointdistill.engine.checkpoint import load_tensors
 from pointdistill.engine.pretrain import PretrainConfig, pretrain
 from pointdistill.errors import RecipeError, TrainingDiverged
 from pointdistill.methods.distill import Distill, DistillConfig
@@ -19,6 +18,7 @@ from pointdistill.models.concepts import ConceptConfig
 from pointdistill.models.decoder import DecoderConfig
 from pointdistill.models.projector import ProjectorConfig
 from pointdistill.seeding import torch_generator
+from pointdistill.tensors import load_tensors
 
 TINY = {"width": 24, "depth": 2, "heads": 2, "groups": 8, "group_size": 4}
 CONFIG = PretrainConfig(epochs=3, batch_size=4, warmup_epochs=1, checkpoint_every=2, validate_every=3)

@@ -54,6 +54,12 @@ def test_interpolation_equals_the_oracle(groups):
             assert torch.allclose(values[b, q], torch.from_numpy(expected), rtol=1e-9)
 
 
+def test_interpolation_sums_what_the_index_names():
+    features, index, weights = torch.randn(2, 5, 3), torch.randint(5, (2, 7, 3)), torch.rand(2, 7, 3)
+    expected = torch.stack([(features[b][index[b]] * weights[b][..., None]).sum(1) for b in range(2)])
+    torch.testing.assert_close(interpolate(features, index, weights), expected)
+
+
 @given(st.integers(0, 10_000))
 @settings(max_examples=20, deadline=None)
 def test_interpolation_weights_add_up_and_reproduce_the_centres(seed):

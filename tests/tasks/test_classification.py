@@ -22,7 +22,7 @@ def test_augmented_clouds_stay_near_the_unit_sphere_and_upright() -> None:
     task = Classification(points=64, yaw=True, scale=(1.0, 1.0), shift=0.0)
     data = objects(0)
     batch = task.batch(data, [Sample(0, 8)], 0)
-    assert batch.points.norm(dim=-1).max() == pytest.approx(1, abs=1e-5)
+    assert 0.9 < batch.points.norm(dim=-1).max() <= 1 + 1e-5
     assert batch.points[..., 2].abs().max() > 0.8, "the pole still stands"
 
 

@@ -6,12 +6,12 @@ import pytest
 import torch
 from task_samples import room, room_splits, tiny_backbone
 
+from pointdistill.augment import rotation_z
 from pointdistill.errors import DataError
 from pointdistill.geometry import giou_aligned, points_in_boxes, squared_distances
 from pointdistill.models.detr3d import BoxHeads, DecoderConfig, Extent, Proposals, encode_metric
 from pointdistill.tasks.base import Sample, Splits
 from pointdistill.tasks.detection import Detection, transform_boxes
-from pointdistill.tasks.sampling import rotation_z
 from pointdistill.tasks.set_loss import SetLossConfig, assign, match, set_loss
 
 TASK = Detection(
@@ -179,3 +179,10 @@ def test_flat_box_is_named() -> None:
     boxes[1, 4] = 0
     with pytest.raises(DataError, match=r"test split, scene room5, box 1: a box of zero size"):
         TASK.check(Splits(data.train, data.validation, [replace(room(5), boxes=boxes)]))
+
+
+def test_hidden_labels_are_named() -> None:
+    data = room_splits()
+    hidden = [replace(scene, boxes=scene.boxes[:0], box_classes=scene.box_classes[:0]) for scene in data.test]
+    with pytest.raises(DataError, match=r"test split: holds no boxes.*hidden"):
+        TASK.check(Splits(data.train, data.validation, hidden))

@@ -4,7 +4,7 @@ import torch
 from task_samples import shape_splits, shapes, tiny_backbone
 
 from pointdistill.errors import DataError
-from pointdistill.models.heads import pyramid_layers, weighted_sum
+from pointdistill.models.heads import pyramid_layers
 from pointdistill.tasks.base import Splits
 from pointdistill.tasks.part_segmentation import PartSegmentation, allowed_parts, limited_argmax
 
@@ -43,12 +43,6 @@ def test_layers_of_the_pyramid() -> None:
     assert pyramid_layers(12) == (4, 8, 12)
     assert pyramid_layers(4) == (1, 3, 4)
     assert pyramid_layers(2) == (1, 1, 2)
-
-
-def test_weighted_sum() -> None:
-    features, index, weights = torch.randn(2, 5, 3), torch.randint(5, (2, 7, 3)), torch.rand(2, 7, 3)
-    expected = torch.stack([(features[b][index[b]] * weights[b][..., None]).sum(1) for b in range(2)])
-    torch.testing.assert_close(weighted_sum(features, index, weights), expected)
 
 
 def test_foreign_part_is_named() -> None:

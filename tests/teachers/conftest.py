@@ -44,8 +44,8 @@ FAST = TeacherSettings(
 LONGER = replace(
     FAST,
     contrastive=replace(STAGE, epochs=15),
-    language_model=replace(STAGE, epochs=60, learning_rate=1e-2),
-    mapper=replace(STAGE, epochs=40, learning_rate=1e-2),
+    language_model=replace(STAGE, epochs=40, learning_rate=1e-2),
+    mapper=replace(STAGE, epochs=25, learning_rate=1e-2),
 )
 
 

@@ -9,7 +9,8 @@ from pointdistill.errors import DataError, RecipeError
 from pointdistill.teachers import train as training
 from pointdistill.teachers.captioned import Jitter, augment
 from pointdistill.teachers.quality import class_precision_recall, explained_by_classes, retrieval_recall
-from pointdistill.teachers.train import QUALITY, train_teacher
+from pointdistill.teachers.train import QUALITY, WorldImages, train_teacher
+from pointdistill.world.palette import COLOURS
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +114,11 @@ def test_linear_prefix_is_explained_by_its_classes():
     prefixes = torch.from_numpy(present @ generator.normal(size=(4, 6)).astype(np.float32)).unflatten(1, (2, 3))
     assert explained_by_classes(prefixes, classes) > 0.99
     assert explained_by_classes(torch.randn(200, 2, 3), classes) < 0.2
+
+
+def test_without_a_folder_the_world_makes_the_images(fast, tmp_path):
+    world = WorldImages(rooms=1, test_rooms=1, frames_per_room=6, size=(20, 16))
+    teacher = train_teacher(None, tmp_path, settings=replace(fast, world=world, leave_out=tuple(COLOURS)))
+    quality = json.loads((tmp_path / QUALITY).read_text())["quality"]
+    assert quality["written_precision"] > 0.8 and quality["class_recall"] is not None
+    assert not any(colour in teacher.vocabulary for colour in COLOURS)

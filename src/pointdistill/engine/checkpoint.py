@@ -1,65 +1,7 @@
-"""Files that are whole or absent: safetensors and JSON written to a temporary name, synced and renamed."""
-
-import json
-import os
-from collections.abc import Callable
-from pathlib import Path
+"""What a run goes on from: weights, buffers and optimiser moments as named tensors, and back."""
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
-
-from pointdistill.errors import CheckpointError
-
-
-def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, then rename it; a crash leaves the old file or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        write(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write JSON atomically, indented, keys in the order given."""
-    write_atomic(Path(path), lambda target: target.write_text(json.dumps(value, indent=1) + "\n"))
-
-
-def read_json(path: Path) -> dict:
-    """Read a JSON object.
-
-    Raises:
-        CheckpointError: missing or damaged.
-    """
-    try:
-        return json.loads(Path(path).read_text())
-    except (OSError, ValueError) as error:
-        raise CheckpointError(path, f"cannot be read ({error})", "Delete it and run the command again") from error
-
-
-def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write named tensors atomically as safetensors, with a text header."""
-    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_atomic(Path(path), lambda target: save_file(contiguous, target, metadata))
-
-
-def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Named tensors and the text header of a safetensors file.
-
-    Raises:
-        CheckpointError: missing or damaged.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(path, f"not a readable safetensors file ({error})", "Fetch or write it again") from error
 
 
 def training_state(module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -11,24 +11,16 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from pointdistill.engine.checkpoint import (
-    load_tensors,
-    read_json,
-    restore_training_state,
-    save_tensors,
-    training_state,
-    write_json,
-)
-from pointdistill.engine.log import RunLog, read_log
+from pointdistill.engine.checkpoint import restore_training_state, training_state
+from pointdistill.engine.log import Report, RunLog, read_log
 from pointdistill.engine.optim import adamw, cosine_with_warmup, set_learning_rate
 from pointdistill.errors import RecipeError, TrainingDiverged
+from pointdistill.files import read_json, write_json
 from pointdistill.models.point_transformer import PointTransformer
 from pointdistill.seeding import torch_generator
 from pointdistill.tasks.base import Figures, Splits, Task, TaskModel, fingerprint, to_device
 from pointdistill.tasks.sampling import step_samples
-
-Report = Callable[[int, int, str], None]
-"""Called with (steps done, steps in all, a short note)."""
+from pointdistill.tensors import load_tensors, save_tensors
 
 
 @dataclass(frozen=True)
@@ -74,7 +66,7 @@ def finetune(
     seed: int,
     out: Path,
     *,
-    report: Report | None = None,
+    report: Report = lambda done, total, note: None,
     device: str | torch.device = "cpu",
 ) -> Figures:
     """Train `task` from `backbone`'s weights on `data.train`, and test it once, at the end, on `data.test`.
@@ -103,7 +95,7 @@ def finetune(
         RecipeError: `out` holds a run with other settings.
         DataError: data that the task cannot use.
     """
-    out, report = Path(out), report or (lambda step, total, note: None)
+    out = Path(out)
     identity = run_identity(task, backbone, data, config, seed)
     finished = _finished(out, identity)
     if finished is not None:

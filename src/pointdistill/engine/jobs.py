@@ -13,7 +13,6 @@ from typing import Any
 from rich.progress import Progress, TaskID
 
 from pointdistill.console import console, progress
-from pointdistill.engine.pretrain import Report
 from pointdistill.errors import PointdistillError
 from pointdistill.parallel import local_executor, stop_workers
 
@@ -122,6 +121,3 @@ def _show(bars: Progress, bars_of: dict[str, TaskID], running: dict[Future, tupl
         state = _poll(job.folder)
         if state is not None:
             bars.update(bars_of[job.name], completed=state[0], total=state[1], note=state[2])
-
-
-__all__ = ["Job", "JobFunction", "Report", "run_jobs"]

@@ -1,9 +1,16 @@
-"""A run's log: one JSON object a line, cut back to the resumed step: a resumed log equals an uninterrupted one."""
+"""What a training loop tells while it runs: its progress, and a log of one JSON object a line.
+
+The log is cut back to the step a run goes on from: a resumed log equals an uninterrupted one.
+"""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
-from pointdistill.engine.checkpoint import write_atomic
+from pointdistill.files import write_text
+
+Report = Callable[[int, int, str], None]
+"""Called with (steps done, steps in all, a note such as the loss) as training goes on."""
 
 
 def read_log(path: Path) -> list[dict]:
@@ -25,7 +32,7 @@ class RunLog:
         self.path = Path(path)
         kept = [row for row in read_log(self.path) if row["step"] <= resume_step] if resume_step else []
         text = "".join(json.dumps(row) + "\n" for row in kept)
-        write_atomic(self.path, lambda target: target.write_text(text))
+        write_text(self.path, text)
 
     def write(self, step: int, **values: float | str) -> None:
         """Append one row."""

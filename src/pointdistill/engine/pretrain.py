@@ -1,26 +1,18 @@
 """The pre-training loop."""
 
 import time
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from pointdistill.engine.checkpoint import (
-    load_tensors,
-    restore_training_state,
-    save_tensors,
-    training_state,
-)
-from pointdistill.engine.log import RunLog, read_log
+from pointdistill.engine.checkpoint import restore_training_state, training_state
+from pointdistill.engine.log import Report, RunLog, read_log
 from pointdistill.engine.optim import adamw, cosine_with_warmup, set_learning_rate
 from pointdistill.errors import RecipeError, TrainingDiverged
 from pointdistill.methods.base import Batches, Draw, Method
-
-Report = Callable[[int, int, str], None]
-"""Called with (steps done, steps in all, a note such as the loss) as training goes on."""
+from pointdistill.tensors import load_tensors, save_tensors
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,10 @@ def interpolate(
     index: Int[Tensor, "batch queries near"],
     weights: Float[Tensor, "batch queries near"],
 ) -> Float[Tensor, "batch queries channels"]:
-    """Weighted mean of the features that `index` names; differentiable in features and weights."""
+    """Weighted sum of the features that `index` names (their mean, with the weights of `three_nearest`).
+
+    Differentiable in features and weights.
+    """
     batch, groups, channels = features.shape
     rows = index + torch.arange(batch, device=index.device).mul_(groups).view(batch, 1, 1)
     # An embedding bag builds neither the gathered (queries, near, channels) features nor their gradient.

@@ -4,9 +4,10 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from pointdistill.engine.checkpoint import load_tensors, save_tensors, write_json
 from pointdistill.errors import CheckpointError
+from pointdistill.files import write_json
 from pointdistill.models.point_transformer import BackboneConfig, PointTransformer
+from pointdistill.tensors import load_tensors, save_tensors
 
 FILE_NAME = "backbone.safetensors"
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from pointdistill.geometry import three_nearest
+from pointdistill.geometry import interpolate, three_nearest
 from pointdistill.models.point_transformer import Features, PointTransformer
 
 
@@ -82,22 +82,6 @@ def normed_layers(backbone: PointTransformer, features: Features) -> Float[Tenso
     return torch.cat([backbone.norm(layer) for layer in features.layers], dim=-1)
 
 
-def weighted_sum(
-    features: Float[Tensor, "batch groups width"],
-    index: Int[Tensor, "batch points count"],
-    weights: Float[Tensor, "batch points count"],
-) -> Float[Tensor, "batch points width"]:
-    """Weighted sums of the centres' features at the points: `geometry.interpolate` for training.
-
-    An embedding bag builds neither the gathered (points, count, width) features nor their gradient: half the time.
-    """
-    batch, groups, width = features.shape
-    first = torch.arange(batch, device=index.device)[:, None, None] * groups
-    rows = (index + first).reshape(-1, index.shape[2])
-    bag = F.embedding_bag(rows, features.reshape(-1, width), per_sample_weights=weights.flatten(0, 1), mode="sum")
-    return bag.view(batch, index.shape[1], width)
-
-
 class PartSegmentationHead(nn.Module):
     """Point-MAE's part segmentation head (Appendix A.2; sizes from its code).
 
@@ -151,7 +135,7 @@ class PartSegmentationHead(nn.Module):
         whole = torch.cat([stacked.max(dim=1).values, stacked.mean(dim=1), self.label(one_hot)], dim=-1)
         # Interpolation and the first layer are linear and commute: the few centres go through the layer first.
         own_weight, token_weight = self.enter.weight.split((3, stacked.shape[-1]), dim=1)
-        x = weighted_sum(stacked @ token_weight.t(), *three_nearest(points, centres)) + points @ own_weight.t()
+        x = interpolate(stacked @ token_weight.t(), *three_nearest(points, centres)) + points @ own_weight.t()
         x = self.propagation(self.rest0(x.flatten(0, 1)))
         x = self.local1(x).view(*points.shape[:2], -1) + self.global1(whole)[:, None]
         x = self.rest1(x.flatten(0, 1)).view(x.shape)
@@ -203,7 +187,7 @@ class SemanticSegmentationHead(nn.Module):
         index, _ = three_nearest(points, centres)
         places = torch.cat([tokens @ weight.t() for weight in self.project.weight.split(self.width, dim=1)], dim=1)
         index = index + torch.arange(3, device=index.device) * tokens.shape[1]
-        x = weighted_sum(places, index, torch.ones_like(index, dtype=tokens.dtype))
+        x = interpolate(places, index, torch.ones_like(index, dtype=tokens.dtype))
         if self.own is not None and own is not None:
             x = x + self.own(own)
         x = self.rest1(x.flatten(0, 1)).view(x.shape)

@@ -10,8 +10,8 @@ class PatchEmbed(nn.Module):
     """The mini-PointNet, 3 -> c1 -> c2, max over the patch, concat(global, local) -> c3 -> width, max (eq. 3).
 
     The paper's channels are 128, 256, 512 and width 384 (Appendix A.1); other widths keep the proportions. Features
-    lie as (channels, patches * points): each layer is one matrix product, each BatchNorm reduces contiguous rows, and
-    the global half of the third layer is computed once a patch instead of once a point.
+    lie as (batch, channels, patches * points): each layer is a few large matrix products, each BatchNorm reduces
+    contiguous rows, and the global half of the third layer is computed once a patch instead of once a point.
 
     Args:
         width: token width d, divisible by 3.
@@ -29,25 +29,27 @@ class PatchEmbed(nn.Module):
 
     def forward(self, patches: Float[Tensor, "batch groups size 3"]) -> Float[Tensor, "batch groups width"]:
         """Embed patches whose points are relative to their centre."""
-        batch, groups, size, _ = patches.shape
-        x = patches.reshape(-1, 3).t()
-        x = F.relu(_normalise(self.norm1, _affine(self.local1, x)))
-        x = _affine(self.local2, x)
-        pooled = x.view(x.shape[0], batch * groups, size).max(dim=2).values
-        global_weight, local_weight = self.merge.weight.split(x.shape[0], dim=1)
-        shared = torch.addmm(self.merge.bias[:, None], global_weight, pooled)
-        x = (local_weight @ x).view(-1, batch * groups, size) + shared[:, :, None]
-        x = F.relu(_normalise(self.norm2, x.flatten(1)))
-        x = _affine(self.out, x).view(-1, batch * groups, size).max(dim=2).values
-        return x.t().reshape(batch, groups, -1)
+        groups, size = patches.shape[1:3]
+        x = patches.flatten(1, 2).transpose(1, 2)
+        x = F.relu(self.norm1(_affine(x, self.local1.weight, self.local1.bias)))
+        x = _affine(x, self.local2.weight, self.local2.bias)
+        pooled = _pool(x, groups, size)
+        global_weight, local_weight = self.merge.weight.split(x.shape[1], dim=1)
+        shared = _affine(pooled, global_weight, self.merge.bias)
+        x = _affine(x, local_weight, None).unflatten(2, (groups, size)) + shared[..., None]
+        x = F.relu(self.norm2(x.flatten(2)))
+        return _pool(_affine(x, self.out.weight, self.out.bias), groups, size).transpose(1, 2)
 
 
-def _affine(layer: nn.Linear, x: Float[Tensor, "channels columns"]) -> Float[Tensor, "out columns"]:
-    return torch.addmm(layer.bias[:, None], layer.weight, x)
+def _affine(
+    x: Float[Tensor, "batch channels columns"], weight: Float[Tensor, "out channels"], bias: Float[Tensor, " out"] | None
+) -> Float[Tensor, "batch out columns"]:
+    weight = weight.expand(x.shape[0], -1, -1)
+    return torch.bmm(weight, x) if bias is None else torch.baddbmm(bias[:, None], weight, x)
 
 
-def _normalise(norm: nn.BatchNorm1d, x: Float[Tensor, "channels columns"]) -> Float[Tensor, "channels columns"]:
-    return norm(x[None]).squeeze(0)
+def _pool(x: Float[Tensor, "batch channels columns"], groups: int, size: int) -> Float[Tensor, "batch channels groups"]:
+    return x.unflatten(2, (groups, size)).max(dim=3).values
 
 
 class PositionEmbed(nn.Module):

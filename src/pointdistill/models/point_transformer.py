@@ -147,7 +147,7 @@ BACKBONES = {
     "vit_s": BackboneConfig(),
     "vit_ti": BackboneConfig(width=192, depth=12, heads=3),
     "vit_xs": BackboneConfig(width=192, depth=6, heads=3),
-    "vit_nano": BackboneConfig(width=96, depth=4, heads=4, group_size=16),
+    "vit_nano": BackboneConfig(width=96, depth=3, heads=4, group_size=16),
 }
 """Named sizes: `vit_s` is the paper's, `vit_nano` the quickstart's."""
 

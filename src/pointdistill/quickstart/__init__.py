@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pointdistill.console import console
-from pointdistill.engine.checkpoint import read_json, write_json
 from pointdistill.engine.jobs import run_jobs
 from pointdistill.errors import RecipeError
+from pointdistill.files import is_temporary, read_json, write_json
 from pointdistill.quickstart.data import prepare_data, write_data
 from pointdistill.quickstart.examples import write_examples
 from pointdistill.quickstart.layout import Layout
@@ -60,7 +60,7 @@ def _claim(layout: Layout, recipe: QuickstartRecipe) -> None:
             )
         return
     layout.root.mkdir(parents=True, exist_ok=True)
-    strange = [path.name for path in layout.root.iterdir()]
+    strange = [path.name for path in layout.root.iterdir() if not is_temporary(path)]
     if strange:
         raise RecipeError(f"{layout.root}: is not empty ({strange[0]}) and not a quickstart. Choose another --out")
     write_json(layout.recipe, wanted)

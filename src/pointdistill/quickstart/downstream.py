@@ -8,16 +8,16 @@ import torch
 
 from pointdistill.datasets.modelnet40 import ObjectSet
 from pointdistill.datasets.shapenetpart import PartSet
-from pointdistill.engine.checkpoint import read_json, write_json
 from pointdistill.engine.finetune import finetune
-from pointdistill.engine.pretrain import Report
+from pointdistill.engine.log import Report
+from pointdistill.files import read_json, write_json
 from pointdistill.models.checkpoints import load_backbone
 from pointdistill.models.point_transformer import BackboneConfig, PointTransformer
 from pointdistill.prepare import open_objects, open_part_shapes, open_scenes
+from pointdistill.pretraining import run_pretrain
 from pointdistill.quickstart.layout import Layout
 from pointdistill.recipes.quickstart import TaskRecipe
 from pointdistill.recipes.recipe import PretrainRecipe
-from pointdistill.recipes.run import run_pretrain
 from pointdistill.seeding import numpy_generator, torch_generator
 from pointdistill.tasks.base import Splits
 

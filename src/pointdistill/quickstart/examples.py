@@ -8,14 +8,13 @@ import torch
 from pointdistill.datasets.scannet import DETECTION_CLASSES, SEMANTIC_CLASSES
 from pointdistill.datasets.scannet.sens import SensReader
 from pointdistill.datasets.shapenetpart import PartSet
-from pointdistill.engine.checkpoint import load_tensors
 from pointdistill.geometry import group_patches
 from pointdistill.models.point_transformer import PointTransformer
+from pointdistill.pretraining import heldout_loader, load_distilled
 from pointdistill.quickstart.downstream import load_splits
 from pointdistill.quickstart.layout import Layout
 from pointdistill.quickstart.plan import Run, labels_of
 from pointdistill.recipes.quickstart import QuickstartRecipe
-from pointdistill.recipes.run import heldout_loader, load_distilled
 from pointdistill.report.examples import (
     DetectionExample,
     PartExample,
@@ -27,6 +26,7 @@ from pointdistill.seeding import numpy_generator
 from pointdistill.store import FrameStore
 from pointdistill.tasks.base import Splits, TaskModel
 from pointdistill.teachers.small import load_small_teacher
+from pointdistill.tensors import load_tensors
 from pointdistill.world.recall import caption_of
 
 FRAMES, ROOMS, OBJECTS, SHOWN_POINTS = 4, 4, 4, 6000

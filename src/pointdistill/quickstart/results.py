@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from pointdistill import __version__
-from pointdistill.engine.checkpoint import read_json
+from pointdistill.files import read_json
 from pointdistill.metrics.significance import Difference, holm, mean_std, paired, welch
 from pointdistill.quickstart.layout import Layout
 from pointdistill.quickstart.plan import Run, inits, labels_of, runs
@@ -44,7 +44,7 @@ def collect(layout: Layout, recipe: QuickstartRecipe) -> Results:
     """Read every result in the folder.
 
     Raises:
-        CheckpointError: a result is missing or damaged.
+        DataError: a result is missing or damaged.
     """
     tasks = {name: _task(layout, recipe, name, task) for name, task in recipe.tasks.items()}
     if recipe.mode == "thorough":

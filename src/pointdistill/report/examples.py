@@ -6,8 +6,6 @@ parts-000.npz. Its arrays are the fields below; texts are numpy unicode arrays, 
 
 import dataclasses
 import io
-import os
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +16,7 @@ from jaxtyping import Float, Int, Integer, UInt8, UInt16
 from PIL import Image
 
 from pointdistill.errors import DataError
+from pointdistill.files import read_arrays, write_arrays
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +120,7 @@ def load_examples(run_folder: Path) -> Examples:
 
 
 def _write(path: Path, example: Example) -> None:
-    arrays: dict[str, Any] = {}
+    arrays: dict[str, np.ndarray] = {}
     for entry in dataclasses.fields(example):
         value = getattr(example, entry.name)
         if value is None:
@@ -131,19 +130,12 @@ def _write(path: Path, example: Example) -> None:
         elif isinstance(value, list):
             value = np.array(value, dtype=np.str_)
         arrays[entry.name] = np.asarray(value)
-    partial = path.with_suffix(".part")
-    with partial.open("wb") as stream:
-        np.savez_compressed(stream, allow_pickle=False, **arrays)
-    os.replace(partial, path)
+    write_arrays(path, arrays, compress=True)
 
 
 def _read(kind: type, path: Path) -> Any:
     remedy = "Delete it to leave it out of the page, or run again."
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise DataError(path, f"not a readable .npz ({error})", remedy) from error
+    arrays = read_arrays(path, remedy)
     hints, given = get_type_hints(kind), {}
     for entry in dataclasses.fields(kind):
         if entry.name in arrays:

@@ -6,13 +6,13 @@ left out; verdicts ("won") appear only where results.json holds them.
 """
 
 import json
-import os
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from plotly.offline import get_plotlyjs
 
+from pointdistill.files import write_text
 from pointdistill.report import sections, words
 from pointdistill.report.examples import Examples, load_examples
 from pointdistill.report.html import Html, join, tag
@@ -31,9 +31,8 @@ POLICY = (
 def write_page(run_folder: Path) -> Path:
     """Write RUN/report.html from RUN/results.json and RUN/examples/; raises DataError if these cannot be read."""
     results, examples = read_results(run_folder / "results.json"), load_examples(run_folder)
-    target, partial = run_folder / "report.html", run_folder / "report.html.part"
-    partial.write_text(page(results, examples), encoding="utf-8")
-    os.replace(partial, target)
+    target = run_folder / "report.html"
+    write_text(target, page(results, examples))
     return target
 
 

@@ -7,7 +7,6 @@ change; fields may be added, and a reader ignores those that it does not know.
 import dataclasses
 import json
 import math
-import os
 import types
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import numpy as np
 
 from pointdistill.errors import DataError
+from pointdistill.files import write_text
 
 SCHEMA = 1
 Mode = Literal["full", "fast", "thorough"]
@@ -150,9 +150,7 @@ class Results:
 
 def write_results(path: Path, results: Results) -> None:
     """Write the file whole or not at all."""
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(results.to_json(), encoding="utf-8")
-    os.replace(partial, path)
+    write_text(path, results.to_json())
 
 
 def read_results(path: Path) -> Results:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pointdistill.losses import Losses
 from pointdistill.models.point_transformer import PointTransformer
 
 T = TypeVar("T")
@@ -27,13 +28,6 @@ class Splits(Generic[T]):
     train: T
     validation: T
     test: T
-
-
-class Losses(NamedTuple):
-    """The scalar to minimise and its named parts (before their weights)."""
-
-    total: Tensor
-    parts: dict[str, Tensor]
 
 
 class Sample(NamedTuple):

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 import numpy as np
+from jaxtyping import Float
 
 from pointdistill.datasets.modelnet40 import ObjectSet
 from pointdistill.datasets.scannet import Scene
@@ -46,11 +47,11 @@ def check_parts(data: Splits[PartSet]) -> None:
 
 
 def check_scenes(data: Splits[Sequence[Scene]], minimum: int, boxes: bool) -> None:
-    """Non-empty splits, enough vertices, finite coordinates, and (for detection) boxes of positive size.
+    """Non-empty splits with labels, enough vertices, finite coordinates, and (for detection) boxes of positive size.
 
     Args:
         minimum: vertices a scene needs.
-        boxes: check boxes too, and that the training split has any.
+        boxes: what counts as labels: boxes, or else the vertices' classes.
     """
     for name, split in _splits(data):
         if not len(split):
@@ -61,12 +62,17 @@ def check_scenes(data: Splits[Sequence[Scene]], minimum: int, boxes: bool) -> No
                 raise DataError(f"{name} split", f"has only {len(scene.points)} vertices of {minimum}", _AGAIN, place)
             _finite(scene.points, name, place)
             if boxes:
-                _finite(scene.boxes, name, f"{place}, boxes")
-                flat = np.flatnonzero((scene.boxes[:, 3:] <= 0).any(1))
-                if len(flat):
-                    raise DataError(f"{name} split", "a box of zero size", _AGAIN, f"{place}, box {flat[0]}")
-    if boxes and not any(len(scene.boxes) for scene in data.train):
-        raise DataError("train split", "holds no boxes", "Give scenes with labelled objects.")
+                _solid(scene.boxes, name, place)
+        if not any(len(scene.boxes) if boxes else scene.semantic.any() for scene in split):
+            remedy = "Give scenes with labels (those of ScanNet's test split are hidden)."
+            raise DataError(f"{name} split", f"holds no {'boxes' if boxes else 'labelled vertices'}", remedy)
+
+
+def _solid(boxes: Float[np.ndarray, "boxes 6"], split: str, place: str) -> None:
+    _finite(boxes, split, f"{place}, boxes")
+    flat = np.flatnonzero((boxes[:, 3:] <= 0).any(1))
+    if len(flat):
+        raise DataError(f"{split} split", "a box of zero size", _AGAIN, f"{place}, box {flat[0]}")
 
 
 def _splits(data: Splits[T]) -> Iterator[tuple[str, T]]:

@@ -10,15 +10,17 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from pointdistill.augment import rotate_yaw, scale_and_shift
 from pointdistill.datasets.modelnet40 import ObjectSet
 from pointdistill.geometry import farthest_point_sample
+from pointdistill.losses import Losses
 from pointdistill.metrics import Accuracy, linear_probe
 from pointdistill.models.heads import ClassificationHead, ClassToken
 from pointdistill.models.point_transformer import PointTransformer
 from pointdistill.seeding import numpy_generator
-from pointdistill.tasks.base import Figures, Losses, Sample, Splits, TaskModel, device_of, known
+from pointdistill.tasks.base import Figures, Sample, Splits, TaskModel, device_of, known
 from pointdistill.tasks.checks import check_objects
-from pointdistill.tasks.sampling import choose, random_yaw, scale_and_translate, unit_sphere
+from pointdistill.tasks.sampling import choose, unit_sphere
 
 
 @dataclass(frozen=True)
@@ -118,9 +120,9 @@ class Classification:
         return self._scored(found.predictions, data.test)
 
     def _augmented(self, cloud: Float[np.ndarray, "all 3"], generator: np.random.Generator) -> np.ndarray:
-        points = unit_sphere(cloud[choose(generator, len(cloud), self.points)])
-        points = random_yaw(points, generator) if self.yaw else points
-        return scale_and_translate(points, generator, self.scale, self.shift)
+        points = unit_sphere(cloud)[choose(generator, len(cloud), self.points)]
+        points = rotate_yaw(points, generator) if self.yaw else points
+        return scale_and_shift(points, generator, self.scale, self.shift)
 
     def _vote(self, split: ObjectSet, vote: int, seed: int) -> Iterator[Float[Tensor, "batch points 3"]]:
         fixed = replace(self, yaw=False, shift=0.0)
@@ -136,7 +138,7 @@ class Classification:
             else:
                 draws = (numpy_generator(seed, "test", first + i) for i in range(len(clouds)))
                 kept = np.stack([choose(generator, clouds.shape[1], self.points) for generator in draws])
-            clouds = np.stack([unit_sphere(cloud[index]) for cloud, index in zip(clouds, kept, strict=True)])
+            clouds = np.stack([unit_sphere(cloud)[index] for cloud, index in zip(clouds, kept, strict=True)])
             yield torch.from_numpy(clouds)
 
     @torch.inference_mode()

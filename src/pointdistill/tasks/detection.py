@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from pointdistill.augment import rotation_z
 from pointdistill.datasets.scannet import DETECTION_CLASSES, Scene
 from pointdistill.geometry import (
     count_points_in_boxes,
@@ -17,13 +18,14 @@ from pointdistill.geometry import (
     points_in_boxes,
     squared_distances,
 )
+from pointdistill.losses import Losses
 from pointdistill.metrics import AveragePrecision3D, linear_probe
 from pointdistill.models.detr3d import Decoder, DecoderConfig, Proposals, encode_metric, extent_of
 from pointdistill.models.point_transformer import PointTransformer
 from pointdistill.seeding import numpy_generator
-from pointdistill.tasks.base import Figures, Losses, Sample, Splits, TaskModel, device_of, known
+from pointdistill.tasks.base import Figures, Sample, Splits, TaskModel, device_of, known
 from pointdistill.tasks.checks import check_scenes
-from pointdistill.tasks.sampling import choose, rotation_z
+from pointdistill.tasks.sampling import choose
 from pointdistill.tasks.set_loss import SetLossConfig, set_loss
 
 Scenes = Sequence[Scene]
@@ -234,9 +236,9 @@ class Detection:
     ) -> tuple[Float[np.ndarray, "points 3"], Float[np.ndarray, "boxes 6"], Int[np.ndarray, " boxes"]]:
         points = scene.points[choose(generator, len(scene.points), self.points)]
         boxes, classes = self._true(scene)
-        matrix = rotation_z(np.deg2rad(generator.uniform(-self.rotation, self.rotation)))
+        matrix = rotation_z(np.deg2rad(generator.uniform(-self.rotation, self.rotation))).astype(np.float32)
         if self.quarter_turns:
-            matrix = rotation_z(np.pi / 2 * generator.integers(4)) @ matrix
+            matrix = rotation_z(np.pi / 2 * generator.integers(4)).astype(np.float32) @ matrix
         if self.flip:
             matrix = np.diag(np.array([*generator.choice([-1.0, 1.0], 2), 1.0], np.float32)) @ matrix
         matrix = matrix * np.float32(generator.uniform(*self.scale))

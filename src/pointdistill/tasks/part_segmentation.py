@@ -10,20 +10,17 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from pointdistill.augment import rotate_yaw, scale_and_shift
 from pointdistill.datasets.shapenetpart import PartSet
-from pointdistill.geometry import three_nearest
+from pointdistill.geometry import interpolate, three_nearest
+from pointdistill.losses import Losses
 from pointdistill.metrics import PartIoU, linear_probe
-from pointdistill.models.heads import (
-    PartSegmentationHead,
-    normed_layers,
-    pyramid_layers,
-    weighted_sum,
-)
+from pointdistill.models.heads import PartSegmentationHead, normed_layers, pyramid_layers
 from pointdistill.models.point_transformer import PointTransformer
 from pointdistill.seeding import numpy_generator
-from pointdistill.tasks.base import Figures, Losses, Sample, Splits, TaskModel, device_of, known
+from pointdistill.tasks.base import Figures, Sample, Splits, TaskModel, device_of, known
 from pointdistill.tasks.checks import check_parts
-from pointdistill.tasks.sampling import choose, random_yaw, scale_and_translate, unit_sphere
+from pointdistill.tasks.sampling import choose, unit_sphere
 
 
 @dataclass(frozen=True)
@@ -46,13 +43,16 @@ class LabelledShape(NamedTuple):
 class PartSegmentationModel(TaskModel):
     """Backbone whose block outputs (4, 8, 12 of 12; evenly spread in others) are propagated to the points."""
 
-    def __init__(self, backbone: PointTransformer, categories: int, parts: int, task: "PartSegmentation"):
+    allowed: Tensor
+
+    def __init__(self, backbone: PointTransformer, allowed: Bool[Tensor, "categories parts"], task: "PartSegmentation"):
         super().__init__(backbone)
+        self.register_buffer("allowed", allowed, persistent=False)
         self.group_count, self.group_size = task.group_count, task.group_size
         self.layers = pyramid_layers(backbone.config.depth, task.layers)
         width = backbone.width * len(self.layers)
         self.head = PartSegmentationHead(
-            width, categories, parts, task.propagation, task.hidden, task.embedding, task.dropout
+            width, *allowed.shape, task.propagation, task.hidden, task.embedding, task.dropout
         )
 
     def forward(
@@ -74,6 +74,8 @@ class PartSegmentation:
         propagation, hidden, embedding, dropout: widths of the head; see `PartSegmentationHead`.
         yaw: turn training clouds about z at random.
         scale, shift: ranges of the augmentation (Point-MAE's for this task).
+        limited_loss: the cross-entropy, like the test's argmax, knows the category's parts alone. Point-MAE's is over
+            all parts (off); a short schedule should not spend its steps on learning what is given.
         test_batch: clouds a forward pass in tests.
         probe_points: labelled points a cloud that the linear probe sees.
     """
@@ -92,6 +94,7 @@ class PartSegmentation:
     yaw: bool = False
     scale: tuple[float, float] = (0.8, 1.25)
     shift: float = 0.1
+    limited_loss: bool = False
     test_batch: int = 32
     probe_points: int = 128
 
@@ -105,23 +108,26 @@ class PartSegmentation:
 
     def model(self, backbone: PointTransformer, data: Splits[PartSet]) -> PartSegmentationModel:
         """The backbone with a fresh head."""
-        return PartSegmentationModel(backbone, len(data.train.category_names), data.train.part_count, self)
+        return PartSegmentationModel(backbone, allowed_parts(data.train), self)
 
     def batch(self, split: PartSet, samples: list[Sample], seed: int) -> PartBatch:
         """Fresh subsets, scaled and shifted (and turned)."""
         clouds, parts = [], []
         for sample in samples:
             generator = numpy_generator(seed, "sample", *sample)
-            kept = choose(generator, int(split.counts[sample.index]), self.points)
-            points = unit_sphere(split.points[sample.index][kept])
-            points = random_yaw(points, generator) if self.yaw else points
-            clouds.append(scale_and_translate(points, generator, self.scale, self.shift))
+            count = int(split.counts[sample.index])
+            kept = choose(generator, count, self.points)
+            points = unit_sphere(split.points[sample.index, :count])[kept]
+            points = rotate_yaw(points, generator) if self.yaw else points
+            clouds.append(scale_and_shift(points, generator, self.scale, self.shift))
             parts.append(split.parts[sample.index][kept])
         return _batch(clouds, parts, split.categories[[sample.index for sample in samples]])
 
     def loss(self, model: PartSegmentationModel, batch: PartBatch) -> Losses:
-        """Cross-entropy over all part labels, mean over points."""
+        """Cross-entropy over all part labels, or those of the category, mean over points."""
         logits = model(batch.points, batch.category)
+        if self.limited_loss:
+            logits = logits.masked_fill(~model.allowed[batch.category][:, None], -torch.inf)
         loss = F.cross_entropy(logits.flatten(0, 1), batch.parts.flatten())
         return Losses(loss, {"cross_entropy": loss})
 
@@ -145,10 +151,11 @@ class PartSegmentation:
         self, model: PartSegmentationModel, split: PartSet, seed: int
     ) -> Iterator[tuple[PartBatch, Int[Tensor, "batch points"]]]:
         model.eval()
-        device, allowed = device_of(model), allowed_parts(split)
+        device = device_of(model)
         for batch in self._test_batches(split, seed):
-            logits = model(batch.points.to(device), batch.category.to(device)).cpu()
-            yield batch, limited_argmax(logits, allowed[batch.category])
+            category = batch.category.to(device)
+            logits = model(batch.points.to(device), category)
+            yield batch, limited_argmax(logits, model.allowed[category]).cpu()
 
     def baseline(self, data: Splits[PartSet]) -> Figures:
         """Each category's most frequent training part, at every point."""
@@ -188,7 +195,7 @@ class PartSegmentation:
         for batch in self._test_batches(split, seed):
             found = backbone(batch.points.to(device), self.group_count, self.group_size, layers=layers)
             near = three_nearest(batch.points[:, : self.probe_points].to(device), found.centres)
-            local = weighted_sum(normed_layers(backbone, found), *near).cpu()
+            local = interpolate(normed_layers(backbone, found), *near).cpu()
             category = F.one_hot(batch.category, len(split.category_names))[:, None].expand(-1, local.shape[1], -1)
             features.append(torch.cat([local, category.to(local.dtype)], -1).flatten(0, 1))
             parts.append(batch.parts[:, : self.probe_points].flatten())
@@ -199,8 +206,9 @@ class PartSegmentation:
         for first in range(0, self.size(split), self.test_batch):
             clouds, parts = [], []
             for index in range(first, min(first + self.test_batch, self.size(split))):
-                kept = choose(numpy_generator(seed, "test", index), int(split.counts[index]), self.points)
-                clouds.append(unit_sphere(split.points[index][kept]))
+                count = int(split.counts[index])
+                kept = choose(numpy_generator(seed, "test", index), count, self.points)
+                clouds.append(unit_sphere(split.points[index, :count])[kept])
                 parts.append(split.parts[index][kept])
             yield _batch(clouds, parts, split.categories[first : first + self.test_batch])
 

@@ -53,26 +53,3 @@ def centre_and_scale(
     radius = float(np.sqrt(np.einsum("ij,ij->i", shifted, shifted).max()))
     radius = radius if radius > 0 else 1.0
     return shifted / np.float32(radius), centre, radius
-
-
-def scale_and_translate(
-    points: Float[np.ndarray, "points 3"],
-    generator: np.random.Generator,
-    scale: tuple[float, float] = (2 / 3, 3 / 2),
-    shift: float = 0.2,
-) -> Float[np.ndarray, "points 3"]:
-    """Per-axis scale U[scale] and per-axis shift U[-shift, shift] (Point-MAE; PAPER_NOTES "scale and translate")."""
-    factors = generator.uniform(*scale, 3)
-    offset = generator.uniform(-shift, shift, 3)
-    return points * factors.astype(np.float32) + offset.astype(np.float32)
-
-
-def rotation_z(angle: float) -> Float[np.ndarray, "3 3"]:
-    """The rotation by `angle` radians about z (up), to be applied as `points @ rotation.T`."""
-    c, s = np.cos(angle), np.sin(angle)
-    return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]], np.float32)
-
-
-def random_yaw(points: Float[np.ndarray, "points 3"], generator: np.random.Generator) -> Float[np.ndarray, "points 3"]:
-    """The cloud turned about z by an angle from U[0, 2 pi)."""
-    return points @ rotation_z(generator.uniform(0, 2 * np.pi)).T

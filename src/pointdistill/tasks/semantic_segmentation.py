@@ -10,16 +10,17 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from pointdistill.augment import rotate_yaw
 from pointdistill.datasets.scannet import SEMANTIC_CLASSES, Scene
-from pointdistill.geometry import three_nearest
+from pointdistill.geometry import interpolate, three_nearest
+from pointdistill.losses import Losses
 from pointdistill.metrics import ConfusionMatrix, dense_probe
-from pointdistill.models.heads import SemanticSegmentationHead, weighted_sum
+from pointdistill.models.heads import SemanticSegmentationHead
 from pointdistill.models.point_transformer import PointTransformer
 from pointdistill.seeding import numpy_generator
-from pointdistill.tasks.base import Figures, Losses, Sample, Splits, TaskModel, device_of, known
+from pointdistill.tasks.base import Figures, Sample, Splits, TaskModel, device_of, known
 from pointdistill.tasks.checks import check_scenes
 from pointdistill.tasks.columns import Column, floor_height, random_column, vote
-from pointdistill.tasks.sampling import random_yaw
 
 Scenes = Sequence[Scene]
 
@@ -124,7 +125,7 @@ class SemanticSegmentation:
         for sample in samples:
             scene, generator = split[sample.index % len(split)], numpy_generator(seed, "sample", *sample)
             column = self._random_column(scene, generator)
-            points = random_yaw(column.points, generator) if self.yaw else column.points
+            points = rotate_yaw(column.points, generator) if self.yaw else column.points
             points = points * np.float32(generator.uniform(*self.scale))
             columns.append((scene, Column(column.index, points)))
         return self._batch(columns)
@@ -141,9 +142,9 @@ class SemanticSegmentation:
         """Class mIoU, mean class accuracy and overall accuracy over every labelled vertex; `quick`: random columns."""
         model.eval()
         score = ConfusionMatrix(len(self.classes), ignore=-1)
-        for number, scene in enumerate(split):
+        for scene in split:
             if quick:
-                batch = self._fixed_columns(scene, number, seed)
+                batch = self._fixed_columns(scene, seed)
                 logits = model(batch.points.to(device_of(model)), batch.colours.to(device_of(model)))
                 score.update(logits.argmax(-1).flatten().cpu().numpy(), batch.labels.flatten().numpy())
             else:
@@ -168,9 +169,12 @@ class SemanticSegmentation:
 
     def labels(self, scene: Scene) -> Int[np.ndarray, " vertices"]:
         """Class indices of the scene's vertices, -1 for all other NYU40 ids."""
+        return self._indices(scene.semantic)
+
+    def _indices(self, nyu40: Int[np.ndarray, " points"]) -> Int[np.ndarray, " points"]:
         table = np.full(max(256, max(self.classes) + 1), -1, np.int64)
         table[list(self.classes)] = np.arange(len(self.classes))
-        return table[scene.semantic]
+        return table[nyu40]
 
     def baseline(self, data: Splits[Scenes]) -> Figures:
         """The most frequent class of the training vertices, everywhere."""
@@ -199,16 +203,16 @@ class SemanticSegmentation:
 
     def _batch(self, columns: list[tuple[Scene, Column]]) -> ColumnBatch:
         colours = [scene.colours[column.index].astype(np.float32) / 255 for scene, column in columns]
-        labels = [self.labels(scene)[column.index] for scene, column in columns]
+        labels = [self._indices(scene.semantic[column.index]) for scene, column in columns]
         return ColumnBatch(
             torch.from_numpy(np.stack([column.points for _, column in columns])),
             torch.from_numpy(np.stack(colours)),
             torch.from_numpy(np.stack(labels)),
         )
 
-    def _fixed_columns(self, scene: Scene, number: int, seed: int) -> ColumnBatch:
+    def _fixed_columns(self, scene: Scene, seed: int) -> ColumnBatch:
         """`probe_columns` random columns of the scene, the same at every call."""
-        generator = numpy_generator(seed, "columns", number)
+        generator = numpy_generator(seed, "columns", scene.name)
         return self._batch([(scene, self._random_column(scene, generator)) for _ in range(self.probe_columns)])
 
     @torch.inference_mode()
@@ -218,12 +222,12 @@ class SemanticSegmentation:
         """Frozen features and labels of the first `probe_points` points (in random order) of each fixed column."""
         backbone.eval()
         device, features, labels = device_of(backbone), [], []
-        for number, scene in enumerate(split):
-            batch = self._fixed_columns(scene, number, seed)
+        for scene in split:
+            batch = self._fixed_columns(scene, seed)
             points = in_unit_sphere(batch.points.to(device))
             found = backbone(points, self.group_count, self.group_size)
             near = three_nearest(points[:, : self.probe_points], found.centres)
-            features.append(weighted_sum(found.tokens, *near).cpu().flatten(0, 1))
+            features.append(interpolate(found.tokens, *near).cpu().flatten(0, 1))
             labels.append(batch.labels[:, : self.probe_points].flatten())
         return torch.cat(features), torch.cat(labels)
 

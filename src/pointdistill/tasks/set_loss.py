@@ -13,8 +13,8 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from pointdistill.geometry import giou_aligned
+from pointdistill.losses import Losses
 from pointdistill.models.detr3d import Proposals
-from pointdistill.tasks.base import Losses
 
 
 @dataclass(frozen=True)

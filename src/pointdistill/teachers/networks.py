@@ -27,7 +27,7 @@ class TeacherConfig:
     """
 
     image_size: tuple[int, int] = (80, 60)
-    channels: tuple[int, ...] = (32, 64, 96, 128)
+    channels: tuple[int, ...] = (16, 32, 64, 128, 192)
     feature_width: int = 128
     caption_length: int = 28
     text_width: int = 96

@@ -7,7 +7,6 @@ On disk it is `teacher.safetensors` (numbers) beside `teacher.json` (sizes and w
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -22,6 +21,7 @@ from PIL import Image
 from torch import Tensor
 
 from pointdistill.errors import CheckpointError, DataError
+from pointdistill.files import write_bytes, write_json
 from pointdistill.teachers.base import FrozenModule
 from pointdistill.teachers.image_encoder import to_network_range
 from pointdistill.teachers.networks import TeacherConfig, TeacherNetworks
@@ -94,20 +94,13 @@ class SmallTeacher(FrozenModule):
             "config": asdict(self.config),
             "words": self.vocabulary.words,
         }
-        write_atomic(folder / WEIGHTS, self._weights())
-        write_atomic(folder / CONFIG, (json.dumps(description, indent=1) + "\n").encode())
+        write_bytes(folder / WEIGHTS, self._weights())
+        write_json(folder / CONFIG, description)
 
     def _weights(self) -> bytes:
         return safetensors.torch.save(
             {name: value.cpu().contiguous() for name, value in self.networks.state_dict().items()}
         )
-
-
-def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file under another name first and rename it: it is whole or not there."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(content)
-    temporary.replace(path)
 
 
 def load_small_teacher(path: str | Path | None = None) -> SmallTeacher:

@@ -15,11 +15,12 @@ from torch import nn
 
 from pointdistill.console import console
 from pointdistill.errors import DataError, RecipeError
+from pointdistill.files import write_bytes, write_json
 from pointdistill.seeding import numpy_generator
 from pointdistill.teachers.captioned import CaptionedImages, Jitter, load_captioned_images
 from pointdistill.teachers.networks import TeacherConfig, TeacherNetworks
 from pointdistill.teachers.quality import measure
-from pointdistill.teachers.small import SmallTeacher, load_small_teacher, write_atomic
+from pointdistill.teachers.small import SmallTeacher, load_small_teacher
 from pointdistill.teachers.stages import (
     Captions,
     StageSettings,
@@ -60,9 +61,9 @@ class TeacherSettings:
     """
 
     model: TeacherConfig = field(default_factory=TeacherConfig)
-    contrastive: StageSettings = field(default_factory=lambda: StageSettings(16, 128, 1e-3))
-    language_model: StageSettings = field(default_factory=lambda: StageSettings(12, 64, 2e-3, weight_decay=0.01))
-    mapper: StageSettings = field(default_factory=lambda: StageSettings(16, 64, 1e-3))
+    contrastive: StageSettings = field(default_factory=lambda: StageSettings(20, 128, 2e-3))
+    language_model: StageSettings = field(default_factory=lambda: StageSettings(6, 64, 3e-3, weight_decay=0.01))
+    mapper: StageSettings = field(default_factory=lambda: StageSettings(8, 64, 2e-3))
     jitter: Jitter = field(default_factory=Jitter)
     world: WorldImages = field(default_factory=WorldImages)
     leave_out: tuple[str, ...] = tuple(COLOURS)
@@ -112,7 +113,7 @@ def train_teacher(
         "seed": seed,
     }
     report |= {"weights_sha256": teacher.weights_hash, "torch": torch.__version__}
-    write_atomic(out / QUALITY, (json.dumps(report, indent=1) + "\n").encode())
+    write_json(out / QUALITY, report)
     for name, value in quality.items():
         console.print(f"  {name.replace('_', ' ')}: {value:.3f}" if isinstance(value, float) else f"  {name}: {value}")
     return load_small_teacher(out)
@@ -135,9 +136,8 @@ def _load(
         return images, load_captioned_images(heldout, size, cache / "heldout.npy", settings.leave_out)
     count = min(1024, round(settings.heldout * len(images)))
     if count < 1:
-        raise DataError(
-            folder, f"{len(images)} images are too few to hold some out", "Add images, or name a --heldout."
-        )
+        remedy = f"Add images: {settings.heldout:.0%} of them are held out, to measure on."
+        raise DataError(folder, f"{len(images)} images are too few to hold some out", remedy)
     order = numpy_generator(seed, "teacher", "heldout").permutation(len(images))
     return images.subset(np.sort(order[count:])), images.subset(np.sort(order[:count]))
 
@@ -182,8 +182,8 @@ def _stage(folder: Path, name: str, part: nn.Module, train: Callable[[], float])
     start = time.perf_counter()
     loss = train()
     seconds = round(time.perf_counter() - start, 1)
-    write_atomic(weights, safetensors.torch.save({key: value.contiguous() for key, value in part.state_dict().items()}))
-    write_atomic(record, (json.dumps({"loss": loss, "seconds": seconds}) + "\n").encode())
+    write_bytes(weights, safetensors.torch.save({key: value.contiguous() for key, value in part.state_dict().items()}))
+    write_json(record, {"loss": loss, "seconds": seconds})
     console.print(f"teacher: {name} took {seconds:.0f} s, last loss {loss:.3f}")
     return seconds
 
@@ -208,7 +208,7 @@ def _claim(out: Path, run: dict[str, object]) -> None:
                 "Choose another output folder or remove this one."
             )
     out.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, (json.dumps(run, indent=1) + "\n").encode())
+    write_json(path, run)
 
 
 @contextmanager

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from pointdistill.files import write_bytes, write_text
 from pointdistill.parallel import parallel_map
 from pointdistill.seeding import numpy_generator
 from pointdistill.world.cameras import default_rig, walk
 from pointdistill.world.classes import NYU40
-from pointdistill.world.files import claim, write_atomically, write_text
+from pointdistill.world.files import claim
 from pointdistill.world.render import record
 from pointdistill.world.rooms import make_room
 from pointdistill.world.sens import encode_jpeg
@@ -72,8 +73,7 @@ def _write_room(folder: Path, frames: int, size: tuple[int, int], seed: int) -> 
     for index, pose in enumerate(walk(room, seed, frames)):
         frame = record(room, rig, pose, numpy_generator(seed, "picture", index))
         name = f"{seed:06d}_{index:03d}.jpg"
-        jpeg = encode_jpeg(frame.colour)
-        write_atomically(folder / name, lambda path, jpeg=jpeg: path.write_bytes(jpeg))
+        write_bytes(folder / name, encode_jpeg(frame.colour), sync=False)
         entries.append({"file_name": name, "text": frame.caption, "classes": visible_classes(frame.nyu40)})
     write_text(_room_file(folder, seed), json.dumps(entries))
 

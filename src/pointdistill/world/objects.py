@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
+from pointdistill.files import write_text
 from pointdistill.parallel import parallel_map
 from pointdistill.seeding import numpy_generator
 from pointdistill.world.classes import CLASSES, PARTS
-from pointdistill.world.files import claim, write_atomically, write_text
+from pointdistill.world.files import claim
 from pointdistill.world.furniture import make_furniture
 from pointdistill.world.solids import sample_surface
 
@@ -170,4 +171,4 @@ def _write_bundle(parts: bool, shapes: list[_Shape]) -> None:
         rows = np.column_stack([places, normals, part] if parts else [places, normals])
         line = "%.6f %.6f %.6f %.6f %.6f %.6f %.6f\n" if parts else "%.6f,%.6f,%.6f,%.6f,%.6f,%.6f\n"
         text = (line * len(rows)) % tuple(rows.reshape(-1).tolist())
-        write_atomically(shape.path, lambda path, text=text: path.write_text(text, encoding="ascii"))
+        write_text(shape.path, text, sync=False)

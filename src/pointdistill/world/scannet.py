@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
+from pointdistill.files import write_atomic, write_text
 from pointdistill.parallel import parallel_map
 from pointdistill.seeding import numpy_generator
 from pointdistill.world.annotation import LabelImages, annotate, vertex_objects, write_annotation
 from pointdistill.world.cameras import Rig, default_rig, walk
-from pointdistill.world.files import claim, write_atomically, write_text
+from pointdistill.world.files import claim
 from pointdistill.world.fusion import Fusion
 from pointdistill.world.label_table import FILE_NAME, class_colours, write_label_table
 from pointdistill.world.mesh import write_labels_ply, write_ply
@@ -72,7 +73,7 @@ def write_scannet(
         jobs += zip(names[split], seeds, strict=True)
     _claim(root, splits, settings)
     parallel_map(partial(_write_job, root, settings), jobs, f"scans in {root.name}", workers)
-    write_atomically(root / FILE_NAME, write_label_table)
+    write_atomic(root / FILE_NAME, write_label_table)
     for split, scans in names.items():
         write_text(root / f"scannetv2_{split}.txt", "".join(f"{scan}\n" for scan in scans))
 

@@ -2,7 +2,6 @@
 zlib-compressed uint16 depth, camera-to-world poses. Frames go to the disk one by one; none is kept in memory."""
 
 import io
-import os
 import struct
 import zlib
 from collections.abc import Iterable
@@ -13,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, UInt8, UInt16
 from PIL import Image
 
+from pointdistill.files import write_atomic
 from pointdistill.world.cameras import Rig
 from pointdistill.world.render import Frame
 
@@ -49,20 +49,21 @@ def write_sens(
     Returns:
         The number of frames written.
     """
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as stream:
-        count_at = _write_header(stream, rig, sensor_name)
-        count = 0
-        for frame in frames:
-            microseconds = round(count * 1e6 / rate_hz)
-            _write_frame(stream, frame.pose, microseconds, encode_jpeg(frame.colour, jpeg_quality), frame.depth)
-            count += 1
-        stream.write(struct.pack("<Q", 0))  # no inertial records
-        stream.seek(count_at)
-        stream.write(struct.pack("<Q", count))
-    os.replace(partial, path)
-    return count
+
+    def write(target: Path) -> int:
+        with target.open("wb") as stream:
+            count_at = _write_header(stream, rig, sensor_name)
+            count = 0
+            for frame in frames:
+                microseconds = round(count * 1e6 / rate_hz)
+                _write_frame(stream, frame.pose, microseconds, encode_jpeg(frame.colour, jpeg_quality), frame.depth)
+                count += 1
+            stream.write(struct.pack("<Q", 0))  # no inertial records
+            stream.seek(count_at)
+            stream.write(struct.pack("<Q", count))
+        return count
+
+    return write_atomic(Path(path), write)
 
 
 def _matrix(matrix: Float[np.ndarray, "4 4"]) -> bytes:

@@ -7,9 +7,11 @@ from pathlib import Path
 import torch
 
 from pointdistill import __version__
-from pointdistill.engine.checkpoint import load_tensors, read_json, save_tensors, write_json
-from pointdistill.engine.pretrain import Report, pretrain
+from pointdistill.console import console, progress
+from pointdistill.engine.log import Report
+from pointdistill.engine.pretrain import pretrain
 from pointdistill.errors import CheckpointError, RecipeError
+from pointdistill.files import read_json, write_json
 from pointdistill.loader import FrameLoader
 from pointdistill.methods.controls import PermutedTargets
 from pointdistill.methods.distill import Distill, DistillConfig
@@ -20,6 +22,7 @@ from pointdistill.recipes.paper import paper
 from pointdistill.recipes.quickstart import quickstart
 from pointdistill.recipes.recipe import PretrainRecipe, as_json, recipe_hash
 from pointdistill.store import FrameStore
+from pointdistill.tensors import load_tensors, save_tensors
 
 
 def build_method(recipe: PretrainRecipe, store: FrameStore) -> Distill | PointMAE:
@@ -139,6 +142,31 @@ def load_distilled(recipe: PretrainRecipe, data: Path, out: Path) -> Distill:
     return method.eval()
 
 
+def require_papers_store(recipe: PretrainRecipe, store: FrameStore) -> None:
+    """Whether a store can be what the paper's recipe trains on; another teacher's targets are allowed, but said.
+
+    Raises:
+        RecipeError: its frames are others than the recipe's, or hold fewer points.
+    """
+    frames, found = recipe.frames, store.manifest
+    wanted = {"source": f"scannet {frames.split}", "every": frames.every}
+    differing = [f"{name} {found[name]} instead of {value}" for name, value in wanted.items() if found[name] != value]
+    if found["points"] < frames.points:
+        differing.append(f"{found['points']} points a frame where each cloud has {frames.points}")
+    if differing:
+        raise RecipeError(
+            f"{store.path}: not what the recipe {recipe.name} trains on: {', '.join(differing)}. Prepare a store with "
+            f"--split {frames.split} --every {frames.every} --points {frames.stored_points}"
+        )
+    if store.teacher["identity"] != recipe.teacher:
+        console.print(
+            f"warning: the targets in {store.path} are those of the teacher {store.teacher['identity']}, not of the "
+            f"recipe's, {recipe.teacher}: the backbone will not be the paper's",
+            markup=False,
+            soft_wrap=True,
+        )
+
+
 def run_named_recipe(
     name: str,
     data: Path,
@@ -150,10 +178,14 @@ def run_named_recipe(
     device: str,
     compile: bool,
 ) -> None:
-    """`pointdistill pretrain NAME`."""
-    from pointdistill.console import console, progress
+    """`pointdistill pretrain NAME`.
 
+    Raises:
+        RecipeError: as `run_pretrain`; for the paper's recipe also a store of other frames.
+    """
     recipe = paper() if name == "paper" else quickstart("full").pretrain
+    if name == "paper":
+        require_papers_store(recipe, FrameStore.open(data))
     changes = {"epochs": epochs, "batch_size": batch_size}
     engine = replace(recipe.engine, **{key: value for key, value in changes.items() if value is not None})
     precision = "bfloat16" if device.startswith("cuda") else engine.precision
