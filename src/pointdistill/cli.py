@@ -138,16 +138,18 @@ def teacher(
     train_teacher(images, out, seed)
 
 
-def report(run: Annotated[Path, Positional, arg(metavar="RUN")]):
+def report(run: Annotated[Path, Positional, arg(metavar="RUN")], markdown: bool = False):
     """Write report.html anew from a run's results.json.
 
     Args:
         run: folder of a quickstart.
+        markdown: print the results table in Markdown instead, as README and docs/results hold it.
     """
-    from pointdistill.console import console
     from pointdistill.report.page import write_page
+    from pointdistill.report.schema import read_results
+    from pointdistill.report.tables import markdown_table
 
-    console.print(f"{write_page(run)}", markup=False)
+    print(markdown_table(read_results(run / "results.json")) if markdown else write_page(run))
 
 
 VERBS = {

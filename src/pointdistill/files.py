@@ -85,7 +85,8 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], compress: bool = 
 
     def write(target: Path) -> None:
         with target.open("wb") as file:
-            (np.savez_compressed if compress else np.savez)(file, **arrays)
+            save = np.savez_compressed if compress else np.savez
+            save(file, **arrays)  # type: ignore[arg-type]  # the stub takes any keyword for an option
 
     write_atomic(path, write)
 

@@ -8,7 +8,6 @@ from pointdistill.report.examples import (
     PartExample,
     PipelineExample,
     SegmentationExample,
-    jpeg_bytes,
 )
 from pointdistill.report.schema import (
     Comparison,
@@ -19,6 +18,7 @@ from pointdistill.report.schema import (
     Row,
     TaskResult,
 )
+from pointdistill.world.sens import encode_jpeg
 
 NAMES = ["wall", "floor", "bed", "desk", "chair", "cabinet", "bookshelf", "garbage bin"]
 COLOURS = np.array(
@@ -128,7 +128,7 @@ def pipeline_example(seed: int = 0, captions: tuple[str, str, str] | None = None
     guess = (0.6 * prefix + generator.normal(0, 0.2, prefix.shape)).astype(np.float32)
     return PipelineExample(
         f"room {seed}, frame {12 + seed}",
-        jpeg_bytes(colour),
+        encode_jpeg(colour),
         depth,
         cloud,
         cloud[centres],

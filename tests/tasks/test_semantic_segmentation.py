@@ -6,9 +6,10 @@ import torch
 from task_samples import room, room_splits, tiny_backbone
 
 from pointdistill.errors import DataError
+from pointdistill.geometry import to_unit_sphere
 from pointdistill.tasks.base import Sample, Splits
 from pointdistill.tasks.columns import Column, grid, inside, random_column, vote
-from pointdistill.tasks.semantic_segmentation import SemanticSegmentation, in_unit_sphere
+from pointdistill.tasks.semantic_segmentation import SemanticSegmentation
 
 TASK = SemanticSegmentation(points=128, group_count=8, group_size=16, hidden=(16, 16), passes=1)
 
@@ -80,10 +81,10 @@ def test_unlabelled_points_do_not_count() -> None:
 
 def test_columns_are_tall_and_centred() -> None:
     scene = room(1)
-    column = random_column(scene.points, scene.semantic > 0, 128, 1.5, 0.0, np.random.default_rng(0))
+    column = random_column(scene.points, scene.semantic, 128, 1.5, 0.0, np.random.default_rng(0))
     np.testing.assert_allclose(column.points[:, 2], scene.points[column.index, 2], atol=1e-6)
     assert np.abs(column.points[:, :2]).max() <= 0.75 + 1e-5
-    unit = in_unit_sphere(torch.from_numpy(column.points)[None])
+    unit = to_unit_sphere(torch.from_numpy(column.points)[None]).points
     assert unit.mean(1).abs().max() < 1e-5 and unit.norm(dim=-1).max() == pytest.approx(1, abs=1e-5)
 
 
@@ -103,3 +104,27 @@ def test_scene_without_vertices_is_named() -> None:
     empty = replace(whole, **cut)
     with pytest.raises(DataError, match=r"test split, scene room5: has only 3 vertices"):
         TASK.check(Splits(data.train, data.validation, [empty]))
+
+
+def test_balanced_columns_stand_on_rare_classes() -> None:
+    scene = room(3)
+    semantic = scene.semantic.copy()
+    corner = np.argmin(scene.points[:, :2].sum(1))
+    semantic[corner] = 33
+
+    def near_corner(balanced: bool) -> float:
+        generator = np.random.default_rng(0)
+        columns = [random_column(scene.points, semantic, 128, 0.8, 0.0, generator, balanced) for _ in range(60)]
+        middles = [scene.points[c.index[0], :2] - c.points[0, :2] for c in columns]
+        return np.mean([np.allclose(middle, scene.points[corner, :2], atol=1e-4) for middle in middles])
+
+    assert near_corner(True) > 0.15 > near_corner(False)
+
+
+def test_class_balance_weighs_rare_classes() -> None:
+    data = room_splits()
+    plain, weighted = (replace(TASK, class_balance=power).model(tiny_backbone(), data) for power in (0.0, 0.5))
+    counts = np.bincount(np.concatenate([TASK.labels(scene) for scene in data.train]), minlength=20)
+    assert torch.equal(plain.class_weight, torch.ones(20))
+    assert weighted.class_weight[1] == 1, "the floor is the most frequent"
+    assert weighted.class_weight[3].item() == pytest.approx(np.sqrt(counts[1] / counts[3]))

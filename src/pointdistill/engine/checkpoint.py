@@ -1,7 +1,37 @@
-"""What a run goes on from: weights, buffers and optimiser moments as named tensors, and back."""
+"""What a run goes on from: weights, buffers and optimiser moments, with the run's identity and how far it was."""
+
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+
+from pointdistill.errors import RecipeError
+from pointdistill.tensors import load_tensors, save_tensors
+
+
+def save_checkpoint(
+    path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, identity: str, **progress: str
+) -> None:
+    """Write the training state atomically, with the run's identity and what else it needs to go on."""
+    save_tensors(path, training_state(module, optimizer), {"identity": identity, **progress})
+
+
+def resume(
+    path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, identity: str, foreign: str
+) -> dict[str, str]:
+    """Put back what `save_checkpoint` wrote, and return its progress; nothing at all without a checkpoint.
+
+    Raises:
+        RecipeError: a checkpoint of another identity; `foreign` says what the folder holds.
+        CheckpointError: a damaged one.
+    """
+    if not path.exists():
+        return {}
+    tensors, metadata = load_tensors(path)
+    if metadata.get("identity") != identity:
+        raise RecipeError(f"{path.parent}: holds {foreign}. Choose another output folder, or delete this one")
+    restore_training_state(module, optimizer, tensors)
+    return metadata
 
 
 def training_state(module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from pointdistill.engine.checkpoint import restore_training_state, training_state
+from pointdistill.engine.checkpoint import resume, save_checkpoint
 from pointdistill.engine.log import Report, RunLog, read_log
 from pointdistill.engine.optim import adamw, cosine_with_warmup, set_learning_rate
 from pointdistill.errors import RecipeError, TrainingDiverged
@@ -20,7 +20,9 @@ from pointdistill.models.point_transformer import PointTransformer
 from pointdistill.seeding import torch_generator
 from pointdistill.tasks.base import Figures, Splits, Task, TaskModel, fingerprint, to_device
 from pointdistill.tasks.sampling import step_samples
-from pointdistill.tensors import load_tensors, save_tensors
+from pointdistill.tensors import save_tensors
+
+CHECKPOINT = "checkpoint.safetensors"
 
 
 @dataclass(frozen=True)
@@ -106,9 +108,11 @@ def finetune(
         _seed_step(seed, -1)
         model = task.model(deepcopy(backbone), data).to(device)
         optimizer = adamw(model, config.lr, config.weight_decay, _lr_scales(model, config))
-        start, seconds = _resume(out, identity, model, optimizer)
+        foreign = "an unfinished fine-tuning with other settings, data or starting weights"
+        resumed = resume(out / CHECKPOINT, model, optimizer, identity, foreign)
+        start = int(resumed.get("step", 0))
         log = RunLog(out / "log.jsonl", start)
-        started = time.monotonic() - seconds
+        started = time.monotonic() - float(resumed.get("seconds", 0))
         for step in range(start, config.steps):
             _train_backbone(model, step >= config.head_warmup and config.backbone_lr_scale > 0)
             set_learning_rate(optimizer, cosine_with_warmup(step, config.steps, config.warmup, config.floor))
@@ -132,7 +136,8 @@ def finetune(
             if row:
                 log.write(done, **row)
             if config.checkpoint_every and done % config.checkpoint_every == 0 and done < config.steps:
-                _save(out, identity, model, optimizer, done, time.monotonic() - started)
+                seconds = f"{time.monotonic() - started:.3f}"
+                save_checkpoint(out / CHECKPOINT, model, optimizer, identity, step=str(done), seconds=seconds)
             report(done, config.steps, f"loss {losses.total.item():.3f}")
         trained = time.monotonic() - started
         test = task.evaluate(model, data.test, seed)
@@ -188,30 +193,8 @@ def _finished(out: Path, identity: str) -> Figures | None:
     return result
 
 
-def _resume(out: Path, identity: str, model: TaskModel, optimizer: torch.optim.Optimizer) -> tuple[int, float]:
-    """Put back the last checkpoint; returns its step and the seconds spent until then (0, 0 without one)."""
-    path = out / "checkpoint.safetensors"
-    if not path.exists():
-        return 0, 0.0
-    tensors, metadata = load_tensors(path)
-    if metadata["identity"] != identity:
-        raise RecipeError(
-            f"{out}: holds an unfinished fine-tuning with other settings, data or starting weights. "
-            "Choose another folder or delete this one."
-        )
-    restore_training_state(model, optimizer, tensors)
-    return int(metadata["step"]), float(metadata["seconds"])
-
-
-def _save(
-    out: Path, identity: str, model: TaskModel, optimizer: torch.optim.Optimizer, step: int, seconds: float
-) -> None:
-    metadata = {"identity": identity, "step": str(step), "seconds": f"{seconds:.3f}"}
-    save_tensors(out / "checkpoint.safetensors", training_state(model, optimizer), metadata)
-
-
 def _diverged(task: Task, step: int, loss: float, norm: float, out: Path) -> str:
-    kept = out / "checkpoint.safetensors"
+    kept = out / CHECKPOINT
     where = f"the last checkpoint is kept in {kept}" if kept.exists() else "there is no checkpoint yet"
     return (
         f"fine-tuning {task.name}, step {step + 1}: loss {loss}, gradient norm {norm}; {where}. "
@@ -247,5 +230,5 @@ def _finish(
     save_tensors(out / "model.safetensors", model.state_dict(), {"format": "pointdistill task model"})
     write_json(out / "model.json", {**card, "backbone": asdict(model.backbone.config)})  # type: ignore[arg-type]
     write_json(out / "result.json", result)
-    (out / "checkpoint.safetensors").unlink(missing_ok=True)
+    (out / CHECKPOINT).unlink(missing_ok=True)
     return read_json(out / "result.json")

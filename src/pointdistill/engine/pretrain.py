@@ -7,12 +7,13 @@ from pathlib import Path
 
 import torch
 
-from pointdistill.engine.checkpoint import restore_training_state, training_state
+from pointdistill.engine.checkpoint import resume, save_checkpoint
 from pointdistill.engine.log import Report, RunLog, read_log
 from pointdistill.engine.optim import adamw, cosine_with_warmup, set_learning_rate
-from pointdistill.errors import RecipeError, TrainingDiverged
+from pointdistill.errors import TrainingDiverged
 from pointdistill.methods.base import Batches, Draw, Method
-from pointdistill.tensors import load_tensors, save_tensors
+
+CHECKPOINT = "state.safetensors"
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ def pretrain(
     optimizer = adamw(module, config.lr, config.weight_decay)
     per_epoch = len(train)
     total, warmup = config.epochs * per_epoch, round(config.warmup_epochs * per_epoch)
-    step = _resume(module, optimizer, out, identity)
+    foreign = "a pre-training of another recipe, other data or another teacher"
+    step = int(resume(out / CHECKPOINT, module, optimizer, identity, foreign).get("step", 0))
     log = RunLog(out / "log.jsonl", step)
     run = torch.compile(module) if config.compile else module
     autocast = torch.autocast(device, torch.bfloat16) if config.precision == "bfloat16" else nullcontext()
@@ -110,33 +112,15 @@ def pretrain(
                     step, loss=losses.total.item(), **parts, **validation, **warning, steps_per_second=round(rate, 2)
                 )
             if last or step % config.checkpoint_every == 0:
-                save_tensors(
-                    out / "state.safetensors",
-                    training_state(module, optimizer),
-                    {"step": str(step), "identity": identity},
-                )
+                save_checkpoint(out / CHECKPOINT, module, optimizer, identity, step=str(step))
             if step % 10 == 0 or last:
                 report(step, total, _note(losses.total.item(), validation))
     return read_log(out / "log.jsonl")
 
 
-def _resume(module: torch.nn.Module, optimizer: torch.optim.Optimizer, out: Path, identity: str) -> int:
-    path = out / "state.safetensors"
-    if not path.exists():
-        return 0
-    tensors, metadata = load_tensors(path)
-    if metadata.get("identity") != identity:
-        raise RecipeError(
-            f"{out}: holds a pre-training of another recipe, other data or another teacher. "
-            "Choose another output folder, or delete this one"
-        )
-    restore_training_state(module, optimizer, tensors)
-    return int(metadata["step"])
-
-
 def _require_finite(loss: torch.Tensor, norm: torch.Tensor, step: int, out: Path) -> None:
     if not (torch.isfinite(loss) & torch.isfinite(norm)):
-        kept = "the last good checkpoint is kept" if (out / "state.safetensors").exists() else "no checkpoint yet"
+        kept = "the last good checkpoint is kept" if (out / CHECKPOINT).exists() else "no checkpoint yet"
         raise TrainingDiverged(
             f"{out}: step {step + 1}: loss {loss.item():g}, gradient norm {norm.item():g}; {kept}. "
             "Lower the learning rate, or look for non-finite values in the data"

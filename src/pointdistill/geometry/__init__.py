@@ -1,4 +1,7 @@
-"""Pure functions of tensors: sampling, neighbours, patches, distances, interpolation, boxes, cameras. Batch first."""
+"""Pure functions of tensors: sampling, neighbours, patches, distances, interpolation, normalisation, boxes, cameras.
+
+Batch first.
+"""
 
 from pointdistill.geometry.boxes import (
     corners,
@@ -13,10 +16,12 @@ from pointdistill.geometry.chamfer import chamfer_l1, chamfer_l2
 from pointdistill.geometry.fps import farthest_point_sample
 from pointdistill.geometry.interpolation import interpolate, three_nearest
 from pointdistill.geometry.neighbours import knn, squared_distances
+from pointdistill.geometry.normalisation import UnitSphere, to_unit_sphere
 from pointdistill.geometry.patches import Patches, gather, group_patches
 
 __all__ = [
     "Patches",
+    "UnitSphere",
     "chamfer_l1",
     "chamfer_l2",
     "corners",
@@ -33,6 +38,7 @@ __all__ = [
     "project",
     "squared_distances",
     "three_nearest",
+    "to_unit_sphere",
     "transform",
     "unproject",
 ]

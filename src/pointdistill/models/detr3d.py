@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from pointdistill.geometry import farthest_point_sample, gather
+from pointdistill.geometry import farthest_point_sample, gather, to_unit_sphere
 from pointdistill.models.heads import PointwiseMLP
 from pointdistill.models.point_transformer import PointTransformer
 
@@ -234,8 +234,6 @@ def encode_metric(
     The backbone itself sees the clouds centred and divided by their radius, as in pre-training; queries and boxes stay
     metric (PAPER_NOTES, inputs of downstream tasks).
     """
-    middle = points.mean(1, keepdim=True)
-    shifted = points - middle
-    radius = shifted.norm(dim=-1).amax(1)[:, None, None].clamp_min(1e-6)
-    features = backbone(shifted / radius, group_count, group_size)
-    return features.tokens, features.centres * radius + middle
+    unit = to_unit_sphere(points)
+    features = backbone(unit.points, group_count, group_size)
+    return features.tokens, features.centres * unit.radius + unit.centre

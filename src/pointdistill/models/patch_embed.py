@@ -42,7 +42,9 @@ class PatchEmbed(nn.Module):
 
 
 def _affine(
-    x: Float[Tensor, "batch channels columns"], weight: Float[Tensor, "out channels"], bias: Float[Tensor, " out"] | None
+    x: Float[Tensor, "batch channels columns"],
+    weight: Float[Tensor, "out channels"],
+    bias: Float[Tensor, " out"] | None,
 ) -> Float[Tensor, "batch out columns"]:
     weight = weight.expand(x.shape[0], -1, -1)
     return torch.bmm(weight, x) if bias is None else torch.baddbmm(bias[:, None], weight, x)

@@ -48,11 +48,11 @@ class WorldRecipe:
     recording: ScanNetSettings = field(
         default_factory=lambda: ScanNetSettings((80, 60), (80, 60), frames=24, frames_only=True)
     )
-    train_rooms: int = 40
-    val_rooms: int = 10
+    train_rooms: int = 32
+    val_rooms: int = 8
     test_rooms: int = 24
     scanning: ScanNetSettings = field(default_factory=lambda: ScanNetSettings((80, 60), (96, 72), frames=64))
-    train_objects: int = 20
+    train_objects: int = 16
     val_objects: int = 8
     test_objects: int = 20
     object_points: int = 2048
@@ -124,13 +124,12 @@ def distillation() -> PretrainRecipe:
             augmentation=Augmentation(yaw=True, flip=True),
         ),
         engine=PretrainConfig(
-            epochs=14,
-            batch_size=32,
+            epochs=8,
+            batch_size=16,
             lr=1e-3,
             warmup_epochs=1,
-            clip=5.0,
-            checkpoint_every=250,
-            validate_every=250,
+            checkpoint_every=360,
+            validate_every=360,
         ),
     )
 
@@ -146,8 +145,8 @@ def tasks() -> dict[str, TaskRecipe]:
     return {
         "classification": TaskRecipe(*classification_small(), labels=2, labels_of="objects a class"),
         "semantic_segmentation": TaskRecipe(*semantic_segmentation_small(), labels=10, labels_of="rooms"),
-        "detection": TaskRecipe(*detection_small(), labels=40, labels_of="rooms"),
-        "part_segmentation": TaskRecipe(*part_segmentation_small(), labels=2, labels_of="objects a class"),
+        "detection": TaskRecipe(*detection_small(), labels=32, labels_of="rooms"),
+        "part_segmentation": TaskRecipe(*part_segmentation_small(), labels=5, labels_of="objects a class"),
     }
 
 

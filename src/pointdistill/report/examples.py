@@ -5,7 +5,6 @@ parts-000.npz. Its arrays are the fields below; texts are numpy unicode arrays, 
 """
 
 import dataclasses
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import Any, ClassVar, get_type_hints
 
 import numpy as np
 from jaxtyping import Float, Int, Integer, UInt8, UInt16
-from PIL import Image
 
 from pointdistill.errors import DataError
 from pointdistill.files import read_arrays, write_arrays
@@ -23,7 +21,7 @@ from pointdistill.files import read_arrays, write_arrays
 class PipelineExample:
     """One frame on its way through the method.
 
-    `colour` is the frame as JPEG bytes (`jpeg_bytes` makes them from an array), `depth` millimetres (0 = invalid),
+    `colour` is the frame as JPEG bytes, `depth` millimetres (0 = invalid),
     `cloud` and `centres` in the camera frame (x right, y down, z forward; metres or unit sphere, the same for both),
     `patches` the indices into `cloud` of each patch's points. `truth` describes the frame, `teacher` is the frozen
     language model's caption from the teacher's prefix, `student` its caption from the prefix predicted from the cloud
@@ -91,13 +89,6 @@ class Examples:
     detection: list[DetectionExample] = field(default_factory=list)
     segmentation: list[SegmentationExample] = field(default_factory=list)
     parts: list[PartExample] = field(default_factory=list)
-
-
-def jpeg_bytes(image: UInt8[np.ndarray, "height width 3"], quality: int = 90) -> bytes:
-    """A colour image as JPEG."""
-    stream = io.BytesIO()
-    Image.fromarray(image).save(stream, "JPEG", quality=quality)
-    return stream.getvalue()
 
 
 def save_examples(run_folder: Path, examples: Sequence[Example]) -> None:

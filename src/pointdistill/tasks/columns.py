@@ -39,23 +39,28 @@ def inside(
 
 def random_column(
     points: Float[np.ndarray, "vertices 3"],
-    labelled: Bool[np.ndarray, " vertices"],
+    semantic: Int[np.ndarray, " vertices"],
     count: int,
     side: float,
     floor: float,
     generator: np.random.Generator,
+    balanced: bool = False,
     tries: int = 10,
 ) -> Column:
     """A column around a random vertex, `count` of its vertices.
 
     Places are drawn again, up to `tries` times, while fewer than `count` / 4 vertices or fewer than 70 % labelled ones
     fall inside (PointNet++'s rule for ScanNet); then the best place seen is taken.
+
+    Args:
+        semantic: class of each vertex, 0 where unlabelled.
+        balanced: draw the middle vertex from a random class of the scene instead of from all vertices.
     """
     best, most = None, -1.0
     for _ in range(tries):
-        middle = points[generator.integers(len(points)), :2]
+        middle = points[_middle(semantic, balanced, generator), :2]
         found = inside(points, middle, side)
-        share = labelled[found].mean()
+        share = float((semantic[found] > 0).mean())
         if len(found) >= count / 4 and share >= 0.7:
             best = middle, found
             break
@@ -66,6 +71,13 @@ def random_column(
     middle, found = best
     index = found[choose(generator, len(found), count)]
     return Column(index, _relative(points[index], middle, floor))
+
+
+def _middle(semantic: Int[np.ndarray, " vertices"], balanced: bool, generator: np.random.Generator) -> int:
+    classes = np.flatnonzero(np.bincount(semantic)[1:]) + 1
+    if not balanced or not len(classes):
+        return int(generator.integers(len(semantic)))
+    return int(generator.choice(np.flatnonzero(semantic == generator.choice(classes))))
 
 
 def _relative(

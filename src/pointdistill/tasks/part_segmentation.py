@@ -51,8 +51,9 @@ class PartSegmentationModel(TaskModel):
         self.group_count, self.group_size = task.group_count, task.group_size
         self.layers = pyramid_layers(backbone.config.depth, task.layers)
         width = backbone.width * len(self.layers)
+        categories, parts = allowed.shape
         self.head = PartSegmentationHead(
-            width, *allowed.shape, task.propagation, task.hidden, task.embedding, task.dropout
+            width, categories, parts, task.propagation, task.hidden, task.embedding, task.dropout
         )
 
     def forward(

@@ -41,15 +41,6 @@ def _distinct(generator: np.random.Generator, available: int, count: int) -> Int
 
 def unit_sphere(points: Float[np.ndarray, "points 3"]) -> Float[np.ndarray, "points 3"]:
     """The cloud shifted to its mean and divided by its radius (the largest distance from the mean)."""
-    return centre_and_scale(points)[0]
-
-
-def centre_and_scale(
-    points: Float[np.ndarray, "points 3"],
-) -> tuple[Float[np.ndarray, "points 3"], Float[np.ndarray, "3"], float]:
-    """The cloud in the unit sphere, the mean that was subtracted and the radius it was divided by."""
-    centre = points.mean(0)
-    shifted = points - centre
+    shifted = points - points.mean(0)
     radius = float(np.sqrt(np.einsum("ij,ij->i", shifted, shifted).max()))
-    radius = radius if radius > 0 else 1.0
-    return shifted / np.float32(radius), centre, radius
+    return shifted / np.float32(radius if radius > 0 else 1.0)

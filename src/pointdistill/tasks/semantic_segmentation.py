@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pointdistill.augment import rotate_yaw
 from pointdistill.datasets.scannet import SEMANTIC_CLASSES, Scene
-from pointdistill.geometry import interpolate, three_nearest
+from pointdistill.geometry import interpolate, three_nearest, to_unit_sphere
 from pointdistill.losses import Losses
 from pointdistill.metrics import ConfusionMatrix, dense_probe
 from pointdistill.models.heads import SemanticSegmentationHead
@@ -43,8 +43,13 @@ class ColumnBatch:
 class SemanticSegmentationModel(TaskModel):
     """Backbone on the column in the unit sphere, and the head on each point's three nearest centres."""
 
-    def __init__(self, backbone: PointTransformer, task: "SemanticSegmentation"):
+    class_weight: Tensor
+
+    def __init__(
+        self, backbone: PointTransformer, class_weight: Float[Tensor, " classes"], task: "SemanticSegmentation"
+    ):
         super().__init__(backbone)
+        self.register_buffer("class_weight", class_weight, persistent=False)
         self.group_count, self.group_size = task.group_count, task.group_size
         self.point_inputs, self.colour = task.point_inputs, task.colour
         own = 3 * (task.point_inputs + task.colour)
@@ -54,16 +59,10 @@ class SemanticSegmentationModel(TaskModel):
         self, points: Float[Tensor, "batch points 3"], colours: Float[Tensor, "batch points 3"]
     ) -> Float[Tensor, "batch points classes"]:
         """Class logits of every point of columns given in metres."""
-        normalised = in_unit_sphere(points)
+        normalised = to_unit_sphere(points).points
         features = self.backbone(normalised, self.group_count, self.group_size)
         own = [points] * self.point_inputs + [colours] * self.colour
         return self.head(features.tokens, features.centres, normalised, torch.cat(own, -1) if own else None)
-
-
-def in_unit_sphere(points: Float[Tensor, "batch points 3"]) -> Float[Tensor, "batch points 3"]:
-    """Clouds centred and divided by their radius: what pre-training saw (PAPER_NOTES, inputs of downstream tasks)."""
-    shifted = points - points.mean(1, keepdim=True)
-    return shifted / shifted.norm(dim=-1).amax(1)[:, None, None].clamp_min(1e-6)
 
 
 @dataclass(frozen=True)
@@ -77,6 +76,10 @@ class SemanticSegmentation:
         hidden, dropout: of the head's two convolution blocks.
         point_inputs: the head also sees each point's place in the column and height above the floor, metres.
         colour: the head also sees each point's colour.
+        balanced: training columns stand around a vertex of a random class of the scene, not around any vertex, so
+            that walls and floors do not fill a short schedule.
+        class_balance: power of a class's share of the training vertices by which its points' loss is divided: 0 for
+            the plain cross-entropy, 1/2 lets rare classes be learnt in a short schedule.
         yaw: turn training columns about z at random.
         scale: range of the training columns' uniform scale.
         stride: distance of neighbouring columns in tests, metres.
@@ -98,6 +101,8 @@ class SemanticSegmentation:
     dropout: float = 0.5
     point_inputs: bool = False
     colour: bool = False
+    balanced: bool = False
+    class_balance: float = 0.0
     yaw: bool = True
     scale: tuple[float, float] = (0.9, 1.1)
     stride: float = 0.75
@@ -117,24 +122,25 @@ class SemanticSegmentation:
 
     def model(self, backbone: PointTransformer, data: Splits[Scenes]) -> SemanticSegmentationModel:
         """The backbone with a fresh head."""
-        return SemanticSegmentationModel(backbone, self)
+        return SemanticSegmentationModel(backbone, self._class_weight(data.train), self)
 
     def batch(self, split: Scenes, samples: list[Sample], seed: int) -> ColumnBatch:
         """Random columns, turned and scaled."""
         columns = []
         for sample in samples:
             scene, generator = split[sample.index % len(split)], numpy_generator(seed, "sample", *sample)
-            column = self._random_column(scene, generator)
+            column = self._random_column(scene, generator, self.balanced)
             points = rotate_yaw(column.points, generator) if self.yaw else column.points
             points = points * np.float32(generator.uniform(*self.scale))
             columns.append((scene, Column(column.index, points)))
         return self._batch(columns)
 
     def loss(self, model: SemanticSegmentationModel, batch: ColumnBatch) -> Losses:
-        """Cross-entropy, mean over the labelled points."""
-        logits = model(batch.points, batch.colours)
-        loss = F.cross_entropy(logits.flatten(0, 1), batch.labels.flatten(), ignore_index=-1, reduction="sum")
-        loss = loss / (batch.labels >= 0).sum().clamp_min(1)
+        """Cross-entropy, the (weighted) mean over the labelled points; zero where there are none."""
+        logits, labels = model(batch.points, batch.colours).flatten(0, 1), batch.labels.flatten()
+        loss = F.cross_entropy(logits, labels, model.class_weight, ignore_index=-1, reduction="sum")
+        weight = model.class_weight[labels.clamp_min(0)] * (labels >= 0)
+        loss = loss / weight.sum().clamp_min(1e-6)
         return Losses(loss, {"cross_entropy": loss})
 
     @torch.inference_mode()
@@ -178,28 +184,37 @@ class SemanticSegmentation:
 
     def baseline(self, data: Splits[Scenes]) -> Figures:
         """The most frequent class of the training vertices, everywhere."""
-        counts = sum(
-            np.bincount(labels[labels >= 0], minlength=len(self.classes)) for labels in map(self.labels, data.train)
-        )
+        majority = self._counts(data.train).argmax()
         score = ConfusionMatrix(len(self.classes), ignore=-1)
         for scene in data.test:
             labels = self.labels(scene)
-            score.update(np.full(len(labels), np.argmax(counts)), labels)
+            score.update(np.full(len(labels), majority), labels)
         return self._figures(score)
 
     def probe(self, backbone: PointTransformer, data: Splits[Scenes], seed: int) -> Figures:
         """A linear classifier on frozen token features interpolated to points of random columns; its mIoU there."""
-        splits = (data.train, data.validation, data.test)
-        train, val, test = (self._point_rows(backbone, split, seed) for split in splits)
+        train = self._point_rows(backbone, data.train, seed, self.balanced)
+        val, test = (self._point_rows(backbone, split, seed, False) for split in (data.validation, data.test))
         found = dense_probe(*train, *val, *test, classes=len(self.classes), ignore=-1)
         score = ConfusionMatrix(len(self.classes), ignore=-1)
         score.update(found.predictions, test[1])
         return self._figures(score)
 
-    def _random_column(self, scene: Scene, generator: np.random.Generator) -> Column:
-        return random_column(
-            scene.points, scene.semantic > 0, self.points, self.side, floor_height(scene.points), generator
-        )
+    def _counts(self, split: Scenes) -> Int[np.ndarray, " classes"]:
+        """Vertices of each class."""
+        counts = np.zeros(len(self.classes) + 1, np.int64)
+        for scene in split:
+            counts += np.bincount(self.labels(scene) + 1, minlength=len(counts))
+        return counts[1:]
+
+    def _class_weight(self, split: Scenes) -> Float[Tensor, " classes"]:
+        """Each class's share to the power of minus `class_balance`, 1 for the most frequent class."""
+        counts = np.maximum(self._counts(split), 1).astype(np.float32)
+        return torch.from_numpy((counts.max() / counts) ** np.float32(self.class_balance))
+
+    def _random_column(self, scene: Scene, generator: np.random.Generator, balanced: bool) -> Column:
+        floor = floor_height(scene.points)
+        return random_column(scene.points, scene.semantic, self.points, self.side, floor, generator, balanced)
 
     def _batch(self, columns: list[tuple[Scene, Column]]) -> ColumnBatch:
         colours = [scene.colours[column.index].astype(np.float32) / 255 for scene, column in columns]
@@ -210,21 +225,22 @@ class SemanticSegmentation:
             torch.from_numpy(np.stack(labels)),
         )
 
-    def _fixed_columns(self, scene: Scene, seed: int) -> ColumnBatch:
+    def _fixed_columns(self, scene: Scene, seed: int, balanced: bool = False) -> ColumnBatch:
         """`probe_columns` random columns of the scene, the same at every call."""
         generator = numpy_generator(seed, "columns", scene.name)
-        return self._batch([(scene, self._random_column(scene, generator)) for _ in range(self.probe_columns)])
+        columns = [self._random_column(scene, generator, balanced) for _ in range(self.probe_columns)]
+        return self._batch([(scene, column) for column in columns])
 
     @torch.inference_mode()
     def _point_rows(
-        self, backbone: PointTransformer, split: Scenes, seed: int
+        self, backbone: PointTransformer, split: Scenes, seed: int, balanced: bool
     ) -> tuple[Float[Tensor, "rows width"], Int[Tensor, " rows"]]:
         """Frozen features and labels of the first `probe_points` points (in random order) of each fixed column."""
         backbone.eval()
         device, features, labels = device_of(backbone), [], []
         for scene in split:
-            batch = self._fixed_columns(scene, seed)
-            points = in_unit_sphere(batch.points.to(device))
+            batch = self._fixed_columns(scene, seed, balanced)
+            points = to_unit_sphere(batch.points.to(device)).points
             found = backbone(points, self.group_count, self.group_size)
             near = three_nearest(points[:, : self.probe_points], found.centres)
             features.append(interpolate(found.tokens, *near).cpu().flatten(0, 1))
