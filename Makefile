@@ -25,10 +25,10 @@ quickstart: install
 	$(BIN)/pointdistill quickstart $(if $(OUT),--out $(OUT)) $(ARGS)
 
 test: install-dev
-	$(BIN)/python -m pytest -m "not long"
+	$(BIN)/python -m pytest -m "not long" -n auto --dist loadfile
 
 test-long: install-dev
-	$(BIN)/python -m pytest -m long
+	$(BIN)/python -m pytest -m long -n auto --dist loadfile
 
 lint: install-dev
 	$(BIN)/ruff check src tests benchmarks

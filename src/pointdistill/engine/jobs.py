@@ -102,7 +102,7 @@ def run_jobs(jobs: Sequence[Job], description: str, workers: int | None = None) 
                     done.add(job.name)
                     bars.remove_task(bars_of.pop(job.name))
                     bars.advance(overall)
-                    console.print(f"  [{len(done)}/{len(jobs)}] {job.name}: {line}", markup=False)
+                    console.print(f"  [{len(done)}/{len(jobs)}] {job.name}: {line}", markup=False, soft_wrap=True)
     except BrokenProcessPool as error:
         names = ", ".join(job.name for job, _ in running.values())
         raise PointdistillError(
