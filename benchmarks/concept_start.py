@@ -1,4 +1,4 @@
-"""What lets the concept head leave the mean predictor: held-out R^2 of short distillations, one setting changed at a time.
+"""What lets the concept head leave the mean predictor: short distillations, one setting changed at a time.
 
 Run on the stores of a finished quickstart: `python benchmarks/concept_start.py quickstart --steps 720`. Prints a
 Markdown table: one row a variant, the held-out R^2 along the way. Each variant is trained from the same seed with the

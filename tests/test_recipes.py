@@ -313,7 +313,7 @@ def test_other_recipe_data_or_control_is_refused_in_the_same_folder(small_stores
 
 def test_fewer_frames_than_a_batch_is_said(small_stores, tmp_path):
     train, heldout = small_stores
-    with pytest.raises(RecipeError, match="6 frames are fewer than one batch of 32"):
+    with pytest.raises(RecipeError, match="6 frames are fewer than one batch of 16"):
         run_pretrain(distillation(), train, heldout, tmp_path)
 
 

@@ -53,7 +53,7 @@ def semantic_segmentation_small() -> tuple[SemanticSegmentation, FinetuneConfig]
         passes=1,
         probe_columns=6,
     )
-    return task, _schedule(steps=400, batch_size=4)
+    return task, _schedule(steps=300, batch_size=12)
 
 
 def detection_small() -> tuple[Detection, FinetuneConfig]:
@@ -89,7 +89,8 @@ def _schedule(steps: int, batch_size: int, clip: float = 10.0) -> FinetuneConfig
     """Heads are small and start from nothing: they take four times the backbone's rate, and the first steps alone.
 
     Chosen on validation rooms and objects, where it served both columns: a backbone from scratch does as well with
-    it, in fewer steps, than with one rate for everything. Five points of a validation curve; checkpoints every hundred steps.
+    it, in fewer steps, than with one rate for everything. Five points of a validation curve; checkpoints every
+    hundred steps.
     """
     return FinetuneConfig(
         steps=steps,
