@@ -3,9 +3,11 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from pointdistill import cli
+from pointdistill.store import FrameStore
 from pointdistill.world.scannet import ScanNetSettings, write_scannet
 from pointdistill.world.seeds import SEEDS
 
@@ -101,6 +103,16 @@ def test_help_names_the_arguments(capsys):
     for verb, arguments in {"prepare": "DATA OUT", "world": "} OUT", "teacher": "[IMAGES]", "report": "RUN"}.items():
         assert run(verb, "--help") == 0
         assert arguments in capsys.readouterr().out.splitlines()[0]
+
+
+def test_prepare_takes_every_25th_frame_unless_told(capsys, tmp_path):
+    settings = ScanNetSettings((40, 30), (40, 30), frames=51, rate_hz=30.0, frames_only=True)
+    write_scannet(tmp_path / "scannet", {"train": SEEDS["train"][:1]}, settings, workers=1)
+    assert run("prepare", tmp_path / "scannet", tmp_path / "store", "--points", "256", "--workers", "1") == 0
+    store = FrameStore.open(tmp_path / "store")
+    assert store.frames.tolist() == [0, 25, 50]
+    moved = np.linalg.norm(np.diff(store.poses[:, :3, 3], axis=0), axis=1)
+    assert (moved > 0).all()
 
 
 def test_fast_and_thorough_exclude_each_other(capsys):

@@ -34,9 +34,14 @@ def run_quickstart(out: Path, mode: Mode = "full", workers: int | None = None) -
     Raises:
         RecipeError: the folder belongs to another recipe.
     """
-    layout, recipe = Layout(Path(out).absolute()), quickstart(mode)
+    return run_recipe(out, quickstart(mode), workers)
+
+
+def run_recipe(out: Path, recipe: QuickstartRecipe, workers: int | None = None) -> Path:
+    """`run_quickstart` with any recipe of its kind."""
+    layout = Layout(Path(out).absolute())
     _claim(layout, recipe)
-    if mode == "fast":
+    if recipe.mode == "fast":
         console.print("A smoke run: it shows that everything works; its figures mean nothing.")
     _stage(layout, "data", "writing the embedded data", lambda: write_data(layout, recipe.world, workers))
     _stage(layout, "preparation", "preparing the stores", lambda: prepare_data(layout, recipe, workers))

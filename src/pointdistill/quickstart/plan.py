@@ -63,7 +63,7 @@ def runs(recipe: QuickstartRecipe) -> list[Run]:
                 main = labels_of(recipe, task)
                 planned.append(Run("finetune", name, init, main, seed))
                 planned.append(Run("probe", name, init, main, seed))
-                if recipe.full_labels and main is not None:
+                if recipe.full_labels and main is not None and init in ("scratch", "distilled"):
                     planned.append(Run("finetune", name, init, None, seed))
     return planned
 
