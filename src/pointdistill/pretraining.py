@@ -124,6 +124,14 @@ def run_pretrain(
     return result
 
 
+def summary(result: dict) -> str:
+    """What came out of a `run_pretrain`, in a line; a collapse is said."""
+    figures = [f"held-out {name} {value:.3f}" for name, value in result["heldout"].items() if name != "spread"]
+    warning = result["curve"][-1].get("warning")
+    warnings = [f"WARNING: {warning}"] if warning else []
+    return ", ".join([f"{result['steps']} steps", *figures, f"{result['seconds']:.0f} s", *warnings])
+
+
 def load_distilled(recipe: PretrainRecipe, data: Path, out: Path) -> Distill:
     """The whole distillation model (backbone, concepts, projector) of a finished `run_pretrain`, ready to predict.
 
@@ -200,5 +208,4 @@ def run_named_recipe(
             lambda done, total, note: bars.update(task, completed=done, total=total, note=note),
             device=device,
         )
-    figures = ", ".join(f"held-out {key} {value:.3f}" for key, value in result["heldout"].items())
-    console.print(f"{out / 'backbone.safetensors'}: {result['steps']} steps, {figures}", markup=False)
+    console.print(f"{out / 'backbone.safetensors'}: {summary(result)}", markup=False, soft_wrap=True)

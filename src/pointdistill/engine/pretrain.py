@@ -86,7 +86,9 @@ def pretrain(
     step = int(resume(out / CHECKPOINT, module, optimizer, identity, foreign).get("step", 0))
     log = RunLog(out / "log.jsonl", step)
     run = torch.compile(module) if config.compile else module
-    autocast = torch.autocast(device, torch.bfloat16) if config.precision == "bfloat16" else nullcontext()
+    autocast = (
+        torch.autocast(torch.device(device).type, torch.bfloat16) if config.precision == "bfloat16" else nullcontext()
+    )
     began, begun_at, validation = time.perf_counter(), step, {}
 
     while step < total:
@@ -114,7 +116,7 @@ def pretrain(
             if last or step % config.checkpoint_every == 0:
                 save_checkpoint(out / CHECKPOINT, module, optimizer, identity, step=str(step))
             if step % 10 == 0 or last:
-                report(step, total, _note(losses.total.item(), validation))
+                report(step, total, _note(losses.total.item(), validation | _collapse(validation, step, warmup)))
     return read_log(out / "log.jsonl")
 
 
@@ -139,10 +141,11 @@ def _collapse(validation: dict[str, float], step: int, warmup: int) -> dict[str,
     return {}
 
 
-def _note(loss: float, validation: dict[str, float]) -> str:
+def _note(loss: float, validation: dict[str, float | str]) -> str:
     figures = "".join(
         f", held-out {name.removeprefix('heldout_')} {value:.3f}"
         for name, value in validation.items()
-        if name != "heldout_spread"
+        if isinstance(value, float) and name != "heldout_spread"
     )
-    return f"loss {loss:.4f}{figures}"
+    warning = f", WARNING: {validation['warning']}" if "warning" in validation else ""
+    return f"loss {loss:.4f}{figures}{warning}"

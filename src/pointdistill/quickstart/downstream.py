@@ -14,7 +14,7 @@ from pointdistill.files import read_json, write_json
 from pointdistill.models.checkpoints import load_backbone
 from pointdistill.models.point_transformer import BackboneConfig, PointTransformer
 from pointdistill.prepare import open_objects, open_part_shapes, open_scenes
-from pointdistill.pretraining import run_pretrain
+from pointdistill.pretraining import run_pretrain, summary
 from pointdistill.quickstart.layout import Layout
 from pointdistill.recipes.quickstart import TaskRecipe
 from pointdistill.recipes.recipe import PretrainRecipe
@@ -55,9 +55,7 @@ def starting_backbone(config: BackboneConfig, pretrained: Path | None, seed: int
 
 def pretrain_job(folder: Path, report: Report, recipe: PretrainRecipe, layout: Layout, permuted: bool) -> str:
     """One pre-training."""
-    result = run_pretrain(recipe, layout.store("frames"), layout.store("heldout"), folder, report, permuted)
-    figures = ", ".join(f"held-out {name} {value:.3f}" for name, value in result["heldout"].items() if name != "spread")
-    return f"{result['steps']} steps, {figures} ({result['seconds']:.0f} s)"
+    return summary(run_pretrain(recipe, layout.store("frames"), layout.store("heldout"), folder, report, permuted))
 
 
 def finetune_job(

@@ -46,7 +46,7 @@ class WorldRecipe:
     pretrain_rooms: int = 240
     heldout_rooms: int = 16
     recording: ScanNetSettings = field(
-        default_factory=lambda: ScanNetSettings((80, 60), (80, 60), frames=24, frames_only=True)
+        default_factory=lambda: ScanNetSettings((80, 60), (84, 63), frames=24, frames_only=True)
     )
     train_rooms: int = 32
     val_rooms: int = 8
@@ -54,7 +54,7 @@ class WorldRecipe:
     scanning: ScanNetSettings = field(default_factory=lambda: ScanNetSettings((80, 60), (96, 72), frames=64))
     train_objects: int = 16
     val_objects: int = 8
-    test_objects: int = 20
+    test_objects: int = 40
     object_points: int = 2048
 
 
