@@ -9,10 +9,14 @@ import build_scannet
 import build_sens
 from fake_teacher import MeanColourTeacher, factory
 from pointdistill import manifest
+from pointdistill.datasets.scannet.sens import SensReader
 from pointdistill.errors import DataError
 from pointdistill.prepare import prepare_frames
 from pointdistill.scan_part import quantise, unproject
 from pointdistill.store import FrameStore
+from pointdistill.world.cameras import SPEED
+from pointdistill.world.scannet import ScanNetSettings, write_scannet
+from pointdistill.world.seeds import SEEDS
 
 SCANS = ["scene0000_00", "scene0001_00", "scene0002_00"]
 
@@ -194,9 +198,16 @@ def test_no_usable_frame(tmp_path):
 
 
 def test_every_25th_frame_by_default(tmp_path):
-    root = build_scannet.write_data_set(tmp_path / "scannet", [SCANS[0]], frames=60)
-    store = prepare_frames(root, tmp_path / "store", factory(), workers=1)
+    """One scan at 30 Hz, as a scanner records: the frames kept lie 25 / 30 of a second apart on one path."""
+    at_30_hz = ScanNetSettings((40, 30), (44, 33), frames=52, rate_hz=30.0, frames_only=True)
+    write_scannet(tmp_path / "scannet", {"train": SEEDS["train"][:1]}, at_30_hz, workers=1)
+    store = prepare_frames(tmp_path / "scannet", tmp_path / "store", factory(), points=64, workers=1)
     assert store.frames.tolist() == [0, 25, 50]
+    with SensReader(tmp_path / "scannet" / "scans" / SCANS[0] / f"{SCANS[0]}.sens") as reader:
+        poses = np.stack([reader.read(index).pose for index in store.frames])
+    np.testing.assert_allclose(store.poses, poses, atol=1e-5)
+    steps = np.linalg.norm(np.diff(store.poses[:, :3, 3], axis=0), axis=1)
+    assert (steps < 2 * SPEED * 25 / 30).all()
 
 
 def test_unproject_by_hand():

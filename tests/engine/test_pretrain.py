@@ -17,6 +17,7 @@ from pointdistill.methods.point_mae import PointMAE, PointMAEConfig
 from pointdistill.models.concepts import ConceptConfig
 from pointdistill.models.decoder import DecoderConfig
 from pointdistill.models.projector import ProjectorConfig
+from pointdistill.pretraining import summary
 from pointdistill.seeding import torch_generator
 from pointdistill.tensors import load_tensors
 
@@ -125,11 +126,13 @@ def test_nan_names_the_step_and_keeps_the_last_good_checkpoint(tmp_path):
     assert all(torch.isfinite(value).all() for value in tensors.values())
 
 
-def test_collapse_to_the_mean_is_logged(tmp_path):
-    method = distill()
+def test_collapse_to_the_mean_is_logged_and_said(tmp_path):
+    method, said = distill(), []
     torch.nn.init.zeros_(method.projector.last.weight)
     method.projector.last.weight.requires_grad_(False)
-    rows = run(method, tmp_path, replace(CONFIG, validate_every=1))
+    rows = run(method, tmp_path, replace(CONFIG, validate_every=1), report=lambda done, total, note: said.append(note))
+    assert "WARNING" in said[-1]
+    assert "collapsed" in summary({"heldout": {"r2": 0.0}, "curve": rows, "steps": 9, "seconds": 1.0})
     assert "warning" not in rows[0]
     assert all("collapsed" in row["warning"] for row in rows[6:])
 

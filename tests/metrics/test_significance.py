@@ -27,16 +27,26 @@ def test_welch_is_the_textbook_formula():
     va, vb = np.var(a, ddof=1) / 3, np.var(b, ddof=1) / 4
     t = (np.mean(a) - np.mean(b)) / math.sqrt(va + vb)
     freedom = (va + vb) ** 2 / (va**2 / 2 + vb**2 / 3)
-    assert welch(a, b) == pytest.approx((np.mean(a) - np.mean(b), two_sided(t, freedom)))
+    assert welch(a, b)[:2] == pytest.approx((np.mean(a) - np.mean(b), two_sided(t, freedom)))
 
 
 def test_paired_is_the_test_of_the_differences():
     a, b = [80.1, 82.3, 81.7], [79.0, 80.5, 80.9]
     difference = np.subtract(a, b)
     t = difference.mean() / (difference.std(ddof=1) / math.sqrt(3))
-    assert paired(a, b) == pytest.approx((difference.mean(), two_sided(t, 2)))
+    assert paired(a, b)[:2] == pytest.approx((difference.mean(), two_sided(t, 2)))
     with pytest.raises(ValueError, match="3 against 2"):
         paired(a, b[:2])
+
+
+@pytest.mark.parametrize("test", [welch, paired])
+def test_the_interval_holds_what_the_test_does_not_reject(test):
+    a, b = np.array([80.1, 82.3, 81.7, 80.0]), np.array([79.0, 80.5, 80.9, 77.1])
+    found = test(a, b)
+    assert found.low < found.difference < found.high
+    for bound in (found.low, found.high):
+        assert test(a - bound, b).p == pytest.approx(0.05)
+    assert math.isnan(test(a[:1], b[:1]).low)
 
 
 def test_no_spread_is_no_evidence():

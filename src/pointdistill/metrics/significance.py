@@ -6,7 +6,7 @@ Where a test cannot say anything (fewer than two values a side, or no spread at 
 import math
 import warnings
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -22,10 +22,12 @@ class MeanStd(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """A difference of means and its two-sided p value."""
+    """A difference of means, its two-sided p value, and its 95 % confidence interval."""
 
     difference: float
     p: float
+    low: float = math.nan
+    high: float = math.nan
 
 
 def mean_std(values: Values) -> MeanStd:
@@ -47,7 +49,7 @@ def welch(a: Values, b: Values) -> Difference:
         return Difference(difference, float("nan"))
     with warnings.catch_warnings():  # scipy warns when one side is constant; the other side's spread still tells
         warnings.simplefilter("ignore", RuntimeWarning)
-        return Difference(difference, float(stats.ttest_ind(a, b, equal_var=False).pvalue))  # type: ignore[attr-defined]
+        return _tested(difference, stats.ttest_ind(a, b, equal_var=False))
 
 
 def paired(a: Values, b: Values) -> Difference:
@@ -61,7 +63,12 @@ def paired(a: Values, b: Values) -> Difference:
     differences = np.subtract(a, b)
     if len(a) < 2 or _constant(differences, [*a, *b]):
         return Difference(mean_std(differences).mean, float("nan"))
-    return Difference(mean_std(differences).mean, float(stats.ttest_1samp(differences, 0.0).pvalue))  # type: ignore[attr-defined]
+    return _tested(mean_std(differences).mean, stats.ttest_1samp(differences, 0.0))
+
+
+def _tested(difference: float, test: Any) -> Difference:
+    interval = test.confidence_interval(0.95)
+    return Difference(difference, float(test.pvalue), float(interval.low), float(interval.high))
 
 
 def _constant(values: Values, source: Values) -> bool:

@@ -1,5 +1,6 @@
 """What a quickstart's folder holds, as one `Results`: figures, curves, controls, verdicts, host and times."""
 
+import math
 import os
 import platform
 import sys
@@ -31,7 +32,7 @@ from pointdistill.store import FrameStore
 from pointdistill.teachers.small import PACKAGED, load_small_teacher
 
 LEVEL = 0.05
-"""A task is won only below this; see `_with_verdicts`."""
+"""A task is won only below this; see `with_verdicts`."""
 
 CONTROLS: tuple[Init, ...] = ("scratch", "permuted")
 """What distilled must beat."""
@@ -53,7 +54,7 @@ def collect(layout: Layout, recipe: QuickstartRecipe) -> Results:
     """
     tasks = {name: _task(layout, recipe, name, task) for name, task in recipe.tasks.items()}
     if recipe.mode == "thorough":
-        tasks = _with_verdicts(tasks)
+        tasks = with_verdicts(tasks)
     teacher = load_small_teacher()
     frames = FrameStore.open(layout.store("frames"))
     return Results(
@@ -147,7 +148,7 @@ def label_text(recipe: QuickstartRecipe, task: TaskRecipe, labels: int | None) -
     return f"{labels if labels is not None else everything} {task.labels_of}"
 
 
-def _with_verdicts(tasks: dict[str, TaskResult]) -> dict[str, TaskResult]:
+def with_verdicts(tasks: dict[str, TaskResult]) -> dict[str, TaskResult]:
     """Each task's tests, and whether it counts as won.
 
     Runs of one seed share labels, order and starting weights, so they are pairs. A task claims that distilled beats
@@ -170,7 +171,8 @@ def _with_verdicts(tasks: dict[str, TaskResult]) -> dict[str, TaskResult]:
 
 def _compare(task: TaskResult, init: Init) -> Comparison:
     found = paired(task.distilled, _main_figures(task, init))
-    return Comparison("paired t, two-sided", found.difference, found.p)
+    low, high = (None if math.isnan(bound) else bound for bound in (found.low, found.high))
+    return Comparison("paired t, two-sided", found.difference, found.p, low, high)
 
 
 def _main_figures(task: TaskResult, init: Init) -> list[float]:

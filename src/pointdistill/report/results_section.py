@@ -13,7 +13,7 @@ from pointdistill.report.comparison import (
     title,
 )
 from pointdistill.report.html import Html, join, tag
-from pointdistill.report.schema import Results
+from pointdistill.report.schema import Comparison, Results
 from pointdistill.report.tables import captions, columns
 from pointdistill.report.widgets import legend, plot, scrolling
 
@@ -58,13 +58,20 @@ def _card(index: int, line: Line) -> Html:
         tag(
             "p",
             _difference(line),
-            tag("span", f"{p_text(test.p)}, {test.test}", class_="quiet") if test else None,
+            tag("span", _test(test), class_="quiet") if test else None,
             class_="headline-figure",
         ),
         tag("dl", [join([tag("dt", name), tag("dd", text)]) for name, text in figures], class_="pair"),
         plot("bars", index, description),
         class_="card",
     )
+
+
+def _test(test: Comparison) -> str:
+    said = f"{p_text(test.p)}, {test.test}"
+    if test.low is None or test.high is None:
+        return said
+    return f"95 % interval {difference_text(test.low)} to {difference_text(test.high)}; {said}"
 
 
 def _difference(line: Line) -> Html | None:
