@@ -11,6 +11,7 @@ from fake_teacher import MeanColourTeacher, factory
 from pointdistill import manifest
 from pointdistill.datasets.scannet.sens import SensReader
 from pointdistill.errors import DataError
+from pointdistill.files import exclusive
 from pointdistill.prepare import prepare_frames
 from pointdistill.scan_part import quantise, unproject
 from pointdistill.store import FrameStore
@@ -143,6 +144,25 @@ def test_a_damaged_part_is_made_again(root, tmp_path, monkeypatch):
     assert _calls(log) == [3, 3, 3, 3]
 
 
+def test_a_recording_that_changed_is_read_again_or_refused(root, tmp_path, monkeypatch):
+    """A truncated scan was prepared without its tail; a complete copy of it must not be taken for prepared."""
+    out, log = tmp_path / "store", tmp_path / "log"
+    path = root / "scans" / SCANS[1] / f"{SCANS[1]}.sens"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) * 3 // 4])
+    monkeypatch.setattr("pointdistill.prepare.assemble", _interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        _prepare(root, out, log, every=1)
+    monkeypatch.undo()
+    path.write_bytes(whole)
+    store = _prepare(root, out, log, every=1)
+    assert len(store) == 15
+    assert len(_calls(log)) == 4  # the changed scan twice, the others once
+    path.write_bytes(whole + b"\0")
+    with pytest.raises(DataError, match=rf"prepared from other data: {SCANS[1]} has changed since"):
+        _prepare(root, out, every=1)
+
+
 def test_batches_of_the_teacher_never_cross_scans(root, tmp_path):
     log = tmp_path / "log"
     _prepare(root, tmp_path / "store", log, every=1)
@@ -164,7 +184,7 @@ def test_other_settings_or_another_teacher_are_refused(root, tmp_path):
 
 
 def test_two_runs_on_one_store(root, tmp_path):
-    with manifest.exclusive(tmp_path / "store"), pytest.raises(DataError, match="another run"):
+    with exclusive(tmp_path / "store"), pytest.raises(DataError, match="another run"):
         _prepare(root, tmp_path / "store")
     _prepare(root, tmp_path / "store")
 
@@ -204,7 +224,7 @@ def test_every_25th_frame_by_default(tmp_path):
     store = prepare_frames(tmp_path / "scannet", tmp_path / "store", factory(), points=64, workers=1)
     assert store.frames.tolist() == [0, 25, 50]
     with SensReader(tmp_path / "scannet" / "scans" / SCANS[0] / f"{SCANS[0]}.sens") as reader:
-        poses = np.stack([reader.read(index).pose for index in store.frames])
+        poses = np.stack([reader.read(index).pose for index in (0, 25, 50)])
     np.testing.assert_allclose(store.poses, poses, atol=1e-5)
     steps = np.linalg.norm(np.diff(store.poses[:, :3, 3], axis=0), axis=1)
     assert (steps < 2 * SPEED * 25 / 30).all()

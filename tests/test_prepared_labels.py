@@ -50,6 +50,23 @@ def test_scenes_are_parsed_once(scannet, tmp_path, monkeypatch):
     assert [scene.name for scene in open_scenes(out, "val")] == ["scene0002_00"]
 
 
+def test_an_interrupted_parsing_keeps_what_is_parsed(scannet, tmp_path, monkeypatch):
+    from pointdistill import prepared_labels
+
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    out, read = tmp_path / "scenes", []
+    monkeypatch.setattr(prepared_labels.manifest, "write", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        prepare_scenes(scannet, out, ("train",), workers=1)
+    monkeypatch.undo()
+    monkeypatch.setattr(prepared_labels, "read_scene", lambda root, scan, *more: read.append(scan))
+    prepare_scenes(scannet, out, ("train",), workers=1)
+    assert read == []
+    assert len(open_scenes(out, "train")) == 2
+
+
 def test_scenes_of_other_data_are_refused(scannet, tmp_path):
     prepare_scenes(scannet, tmp_path / "scenes", ("train",), workers=1)
     path = scannet / "scans/scene0000_00/scene0000_00.txt"

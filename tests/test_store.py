@@ -19,7 +19,7 @@ def store(tmp_path):
 def test_opens_only_when_finished(store, tmp_path):
     assert len(FrameStore.open(store.path, verify=True)) == 8
     (store.path / "manifest.json").unlink()
-    with pytest.raises(DataError, match=r"manifest\.json: no such file.*prepare"):
+    with pytest.raises(DataError, match=r"manifest\.json: no such file.*Run the preparation"):
         FrameStore.open(store.path)
     with pytest.raises(DataError, match="no such file"):
         FrameStore.open(tmp_path / "nowhere")

@@ -12,6 +12,13 @@ from pointdistill.errors import PointdistillError
 Positional, arg = tyro.conf.Positional, tyro.conf.arg
 
 
+def _at_least(least: int, **options: int | None) -> None:
+    """Refuse numbers below `least`, by the option's name."""
+    for name, value in options.items():
+        if value is not None and value < least:
+            raise PointdistillError(f"--{name.replace('_', '-')} {value}: must be {least} or more")
+
+
 def quickstart(out: Path | None = None, fast: bool = False, thorough: bool = False, workers: int | None = None):
     """Build the embedded data, prepare, distil, fine-tune on four tasks, compare with scratch, write report.html.
 
@@ -25,6 +32,7 @@ def quickstart(out: Path | None = None, fast: bool = False, thorough: bool = Fal
     """
     from pointdistill.quickstart import run_quickstart
 
+    _at_least(1, workers=workers)
     if fast and thorough:
         raise PointdistillError("--fast and --thorough exclude each other. Choose one")
     mode = "fast" if fast else "thorough" if thorough else "full"
@@ -46,14 +54,17 @@ def world(
         layout: whose format.
         out: folder to write into.
         count: rooms (scannet, captions) or objects a class (modelnet40, shapenetpart) for training; a quarter as many
-            for validation and test.
-        frames: frames a room.
-        rate: frames a second of the walk through a room.
+            for validation and for test, but for captions, which have no such splits.
+        frames: frames a room (scannet, captions).
+        rate: frames a second of the walk through a room (scannet).
         frames_only: leave out the fused mesh and its labels (scannet).
         workers: processes; default the usable cores.
     """
     from pointdistill.world.write import write_world
 
+    _at_least(1, count=count, frames=frames, workers=workers)
+    if rate <= 0:
+        raise PointdistillError(f"--rate {rate:g}: must be above 0")
     write_world(layout, out, count, frames, rate, frames_only, workers)
 
 
@@ -84,6 +95,7 @@ def prepare(
     from pointdistill.prepare import prepare_frames
     from pointdistill.teachers.small import load_small_teacher
 
+    _at_least(1, every=every, points=points, keep_images=keep_images, workers=workers)
     factory = partial(load_small_teacher, teacher)
     prepare_frames(
         data, out, factory, split=split, every=every, points=points, keep_images=keep_images, workers=workers
@@ -116,6 +128,8 @@ def pretrain(
     """
     from pointdistill.pretraining import run_named_recipe
 
+    _at_least(1, epochs=epochs, batch_size=batch_size)
+    _at_least(0, seed=seed)
     run_named_recipe(recipe, data, heldout, out, epochs, batch_size, seed, device, compile)
 
 
@@ -135,6 +149,7 @@ def teacher(
     """
     from pointdistill.teachers.train import train_teacher
 
+    _at_least(0, seed=seed)
     train_teacher(images, out, seed)
 
 

@@ -1,17 +1,26 @@
-"""Files of ours that are whole or absent: written under another name beside their own, synced, renamed."""
+"""Files of ours that are whole or absent: written under another name beside their own, synced, renamed; and folders
+that one run at a time writes to."""
 
+import errno
 import json
 import os
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from PIL import Image
 
 from pointdistill.errors import DataError
 
 T = TypeVar("T")
+UNREADABLE_IMAGE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+"""What pillow raises for files that are no images, damaged ones, and ones of absurd size."""
+LOCK = ".lock"
+_FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}
+_CLOSED = {errno.EACCES: "may not be written to", errno.EPERM: "may not be written to", errno.EROFS: "is read-only"}
 
 
 def write_atomic(path: Path, write: Callable[[Path], T], sync: bool = True) -> T:
@@ -40,13 +49,25 @@ def write_atomic(path: Path, write: Callable[[Path], T], sync: bool = True) -> T
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether a killed `write_atomic` left this behind."""
-    return path.name.startswith(".") and path.suffix == ".part"
+    """Whether a killed `write_atomic` left this behind, or `exclusive` its lock."""
+    return path.name == LOCK or (path.name.startswith(".") and path.suffix == ".part")
 
 
 def write_text(path: Path, text: str, sync: bool = True) -> None:
     """Write a text file (UTF-8) atomically."""
     write_atomic(path, lambda target: target.write_text(text, encoding="utf-8"), sync)
+
+
+def read_text(path: Path, remedy: str) -> str:
+    """The content of a text file (UTF-8).
+
+    Raises:
+        DataError: it is not there, not readable or in another encoding; `remedy` says what to do.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(path, f"not a readable text ({error})", remedy) from error
 
 
 def write_bytes(path: Path, content: bytes, sync: bool = True) -> None:
@@ -102,3 +123,38 @@ def read_arrays(path: Path, remedy: str) -> dict[str, np.ndarray]:
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(path, f"not a readable .npz ({error})", remedy) from error
+
+
+@contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Only one run at a time writes to a folder; the lock goes with the process, however that ends.
+
+    Raises:
+        DataError: another run holds it; or the disk is full or closed to us (any time inside the block).
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / LOCK).open("a") as file:
+            _lock(file, folder)
+            yield
+    except OSError as error:
+        if error.errno in _FULL:
+            problem, remedy = _FULL[error.errno], "Make room and run again; what is finished is kept."
+            raise DataError(folder, problem, remedy) from error
+        ours = error.filename is None or Path(error.filename).absolute().is_relative_to(folder.absolute())
+        if error.errno in _CLOSED and not ours:
+            raise DataError(error.filename, "may not be read", "Ask for the right to read it.") from error
+        if error.errno in _CLOSED:
+            raise DataError(folder, _CLOSED[error.errno], "Name a folder that you may write to.") from error
+        raise
+
+
+def _lock(file, folder: Path) -> None:
+    try:
+        import fcntl
+    except ImportError:  # Windows: no advisory locks there
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise DataError(folder, "another run is writing to it", "Wait for it, or name another folder.") from None

@@ -1,10 +1,7 @@
 """The file that makes a prepared folder valid: written last, by rename; without it nothing in the folder loads."""
 
-import errno
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +10,8 @@ from pointdistill.files import is_temporary, read_json, write_json
 
 NAME = "manifest.json"
 SETTINGS = "settings.json"
-_FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}
-_CLOSED = {errno.EACCES: "may not be written to", errno.EPERM: "may not be written to", errno.EROFS: "is read-only"}
+AGAIN = "Delete the folder and prepare it again."
+"""What helps where a finished folder was damaged."""
 
 
 def write(folder: Path, content: dict[str, Any]) -> None:
@@ -22,16 +19,17 @@ def write(folder: Path, content: dict[str, Any]) -> None:
     write_json(folder / NAME, content, sort_keys=True)
 
 
-def read(folder: Path, remedy: str) -> dict[str, Any]:
+def read(folder: Path) -> dict[str, Any]:
     """The manifest of a folder.
 
     Raises:
-        DataError: it is not there or damaged; `remedy` says what to do.
+        DataError: it is not there or damaged.
     """
     path = folder / NAME
     if not path.is_file():
-        raise DataError(path, "no such file: preparation did not finish, or never began here", remedy)
-    return read_json(path, remedy)
+        problem = "no such file: preparation did not finish, or never began here"
+        raise DataError(path, problem, "Run the preparation with this folder again; it keeps what is finished.")
+    return read_json(path, AGAIN)
 
 
 def file_sha256(path: Path) -> str:
@@ -50,7 +48,7 @@ def claim(folder: Path, settings: dict[str, Any]) -> None:
         check_same(folder, read_json(path, "Delete the folder and prepare again."), settings)
         return
     folder.mkdir(parents=True, exist_ok=True)
-    strange = sorted(entry.name for entry in folder.iterdir() if entry.name != ".lock" and not is_temporary(entry))
+    strange = sorted(entry.name for entry in folder.iterdir() if not is_temporary(entry))
     if strange:
         raise DataError(folder, f"is not empty ({strange[0]}) and was not prepared here", "Name another folder.")
     write_json(path, settings, sort_keys=True)
@@ -67,6 +65,14 @@ def check_same(folder: Path, there: dict[str, Any], wanted: dict[str, Any]) -> N
         raise DataError(folder, problem, "Name another folder, or delete this one.")
 
 
+def check_sources(folder: Path, there: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raises DataError naming the first file or scan that has changed since it was prepared."""
+    changed = sorted(name for name in now if there.get(name, now[name]) != now[name])
+    if changed:
+        problem = f"was prepared from other data: {changed[0]} has changed since"
+        raise DataError(folder, problem, "Delete this folder, or name another.")
+
+
 def _short(value: Any) -> str:
     """A setting as it fits on a line; long lists (scans) by their length and hash."""
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
@@ -74,35 +80,3 @@ def _short(value: Any) -> str:
         return text
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
     return f"[{len(value)} entries, {digest}]" if isinstance(value, list) else f"{text[:60]}... ({digest})"
-
-
-@contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
-    """Only one run at a time writes to a folder; the lock goes with the process, however that ends.
-
-    Raises:
-        DataError: another run holds it; or the disk is full or closed to us (any time inside the block).
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / ".lock").open("a") as file:
-            _lock(file, folder)
-            yield
-    except OSError as error:
-        if error.errno in _FULL:
-            problem, remedy = _FULL[error.errno], "Make room and run again; what is finished is kept."
-            raise DataError(folder, problem, remedy) from error
-        if error.errno in _CLOSED:
-            raise DataError(folder, _CLOSED[error.errno], "Name a folder that you may write to.") from error
-        raise
-
-
-def _lock(file, folder: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Windows: no advisory locks there
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise DataError(folder, "another run is writing to it", "Wait for it, or name another folder.") from None

@@ -3,27 +3,46 @@
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 from pointdistill.console import track
+from pointdistill.errors import PointdistillError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 def _start_worker() -> None:
-    """One thread a worker, since workers share the cores; Ctrl-C is the parent's to handle."""
+    """One thread a worker, since workers share the cores; Ctrl-C is the parent's to handle, and without the parent
+    nothing goes on: whoever takes the work up again must find nobody at it."""
     import torch
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
+    threading.Thread(target=_end_with_parent, name="parent-watch", daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def local_executor(workers: int | None = None) -> ProcessPoolExecutor:
     """A pool of local processes, one thread each; `workers` defaults to the number of usable cores."""
-    count = workers or len(os.sched_getaffinity(0))
+    count = workers or usable_cores()
     return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker)
 
 
@@ -31,6 +50,13 @@ def stop_workers(pool: Executor) -> None:
     """End a pool's processes at once (their files are written whole or not at all) instead of waiting for them."""
     for process in list((getattr(pool, "_processes", None) or {}).values()):
         process.terminate()
+
+
+def worker_died(work: str) -> PointdistillError:
+    """The error for a worker process that the system ended."""
+    return PointdistillError(
+        f"a worker process died ({work}): out of memory? Run the same command again, it goes on where it was"
+    )
 
 
 def parallel_map(
@@ -56,6 +82,8 @@ def parallel_map(
         for future in track(as_completed(futures), description, total=len(items)):
             results[futures[future]] = future.result()
         return [results[index] for index in range(len(items))]
+    except BrokenProcessPool as error:
+        raise worker_died(description) from error
     except BaseException:
         if executor is None:
             stop_workers(pool)

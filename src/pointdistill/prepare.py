@@ -14,6 +14,7 @@ from pointdistill import manifest
 from pointdistill.console import console
 from pointdistill.datasets.recording import Recording
 from pointdistill.datasets.scannet.layout import recordings as scannet_recordings
+from pointdistill.files import exclusive
 from pointdistill.parallel import parallel_map
 from pointdistill.prepared_labels import (
     ObjectStore,
@@ -107,26 +108,43 @@ def prepare_recordings(
             "target_shape": list(teacher.target_shape),
         },
     }
-    with manifest.exclusive(out):
+    sizes = {recording.name: _bytes_of(recording) for recording in recordings}
+    with exclusive(out):
         manifest.claim(out, settings_there)
         if (out / manifest.NAME).is_file():
             shutil.rmtree(out / "parts", ignore_errors=True)  # an interruption may have left them after the manifest
-            return FrameStore.open(out)
+            store = FrameStore.open(out)
+            manifest.check_sources(out, store.manifest["recording_bytes"], sizes)
+            return store
+        teacher_there = settings_there["teacher"]
         jobs = [
-            ScanJob(recording, part_path(out, recording.name), settings, settings_there["teacher"], teacher_factory)
+            ScanJob(
+                recording,
+                part_path(out, recording.name),
+                settings,
+                teacher_there,
+                teacher_factory,
+                sizes[recording.name],
+            )
             for recording in sorted(recordings, key=lambda recording: recording.name)
         ]
         remember_teacher(teacher)
         try:
             (out / "parts").mkdir(exist_ok=True)
-            missing = [job for job in jobs if not part_is_whole(job.part)]
+            missing = [job for job in jobs if not part_is_whole(job)]
             parallel_map(prepare_scan, missing, f"preparing {source} frames", workers, executor)
         finally:
             forget_teachers()
-        assemble(out, [job.recording.name for job in jobs], settings_there)
+        assemble(out, [job.recording.name for job in jobs], {**settings_there, "recording_bytes": sizes})
         store = FrameStore.open(out)
     _say_skipped(store)
     return store
+
+
+def _bytes_of(recording: Recording) -> int:
+    """Size of a recording that is one file (`path`), else 0: a copy completed since, or another release, differs."""
+    path = getattr(recording, "path", None)
+    return Path(path).stat().st_size if path is not None and Path(path).is_file() else 0
 
 
 def _say_skipped(store: FrameStore) -> None:

@@ -18,11 +18,12 @@ from pointdistill.datasets.scannet.layout import LABEL_TABLE, find_file, read_sp
 from pointdistill.datasets.scannet.scenes import Scene, has_labels, read_scene
 from pointdistill.datasets.shapenetpart import PartSet, read_shapenetpart
 from pointdistill.errors import DataError
-from pointdistill.files import read_arrays, write_arrays
+from pointdistill.files import exclusive, read_arrays, read_json, write_arrays, write_json
 from pointdistill.parallel import parallel_map
 
 FORMAT = 1
-_AGAIN = "Prepare this folder again."
+_SOURCES = "sources.json"
+_DELETE = "Delete it and prepare again."
 Sample = TypeVar("Sample", Scene, ObjectSet, PartSet)
 
 
@@ -88,20 +89,20 @@ def prepare_scenes(
     root, out = Path(root), Path(out)
     names = {split: tuple(read_split(root, split)) for split in splits}
     label_map = read_label_map(find_file(root, LABEL_TABLE))
-    with manifest.exclusive(out):
+    with exclusive(out):
         manifest.claim(out, {"format": FORMAT, "kind": "scenes", "source": "scannet"})
         there = _manifest(out, "scenes") if (out / manifest.NAME).is_file() else {"splits": {}, "sources": {}}
         sources = {scan: _fingerprint(scan_folder(root, scan)) for scans in names.values() for scan in scans}
-        _check_sources(out, there["sources"], sources)
+        begun = _claim_sources(out, {**there["sources"], **_begun_sources(out)}, sources)
         for split, scans in names.items():
-            missing = [scan for scan in scans if not (out / f"{scan}.npz").is_file() or scan not in there["sources"]]
+            missing = [scan for scan in scans if not (out / f"{scan}.npz").is_file()]
             work = partial(_prepare_scene, root, out, split != "test", label_map)
             parallel_map(work, missing, f"preparing {split} scenes", workers)
         content = {
             "format": FORMAT,
             "kind": "scenes",
             "splits": {**there["splits"], **{split: list(scans) for split, scans in names.items()}},
-            "sources": {**there["sources"], **sources},
+            "sources": begun,
         }
         manifest.write(out, content)
     return SceneStore.open(out)
@@ -164,18 +165,19 @@ def _prepare_scene(root: Path, out: Path, labels_needed: bool, label_map: dict[s
 def _prepare_shapes(
     out: Path, read: Callable[..., ObjectSet | PartSet], lists: dict[str, Path], settings: dict[str, Any]
 ) -> ObjectStore:
-    with manifest.exclusive(out):
+    with exclusive(out):
         manifest.claim(out, {"format": FORMAT, **settings})
         there = _manifest(out, settings["kind"]) if (out / manifest.NAME).is_file() else {"splits": {}, "sources": {}}
         sources = {split: manifest.file_sha256(path) for split, path in lists.items() if path.is_file()}
-        _check_sources(out, there["sources"], sources)
+        begun = _claim_sources(out, {**there["sources"], **_begun_sources(out)}, sources)
         splits = dict(there["splits"])
         for split in lists:
-            if split not in splits or not (out / f"{split}.npz").is_file():
-                shapes = read(split)
-                _save(out / f"{split}.npz", shapes)
-                splits[split] = len(shapes.names)
-        content = {"format": FORMAT, **settings, "splits": splits, "sources": {**there["sources"], **sources}}
+            path = out / f"{split}.npz"
+            if not path.is_file():
+                _save(path, read(split))
+            if split not in splits:
+                splits[split] = len(json.loads(str(read_arrays(path, _DELETE)["others"]))["names"])
+        content = {"format": FORMAT, **settings, "splits": splits, "sources": begun}
         manifest.write(out, content)
     return _open_shapes(out, settings["kind"])
 
@@ -185,9 +187,9 @@ def _open_shapes(out: Path, kind: str) -> ObjectStore:
 
 
 def _manifest(path: Path, kind: str) -> dict[str, Any]:
-    content = manifest.read(path, _AGAIN)
+    content = manifest.read(path)
     if content.get("kind") != kind or content.get("format") != FORMAT:
-        raise DataError(path / manifest.NAME, f"is not of a store of {kind} of format {FORMAT}", _AGAIN)
+        raise DataError(path / manifest.NAME, f"is not of a store of {kind} of format {FORMAT}", manifest.AGAIN)
     return content
 
 
@@ -204,11 +206,21 @@ def _fingerprint(folder: Path) -> str:
     return hashlib.sha256(json.dumps(sizes).encode()).hexdigest()
 
 
-def _check_sources(out: Path, there: dict[str, str], now: dict[str, str]) -> None:
-    changed = sorted(name for name in now if there.get(name, now[name]) != now[name])
-    if changed:
-        problem = f"was prepared from other data: {changed[0]} has changed since"
-        raise DataError(out, problem, "Delete this folder, or name another.")
+def _begun_sources(out: Path) -> dict[str, str]:
+    """What an earlier call, finished or not, set out to parse."""
+    path = out / _SOURCES
+    return read_json(path, manifest.AGAIN) if path.is_file() else {}
+
+
+def _claim_sources(out: Path, there: dict[str, str], now: dict[str, str]) -> dict[str, str]:
+    """Write down, before any of it is parsed, what the files of this folder are made from; returns all of it.
+
+    Raises:
+        DataError: something that was parsed, or begun, has changed since.
+    """
+    manifest.check_sources(out, there, now)
+    write_json(out / _SOURCES, {**there, **now}, sort_keys=True)
+    return {**there, **now}
 
 
 def _save(path: Path, sample: Scene | ObjectSet | PartSet) -> None:
@@ -220,7 +232,7 @@ def _save(path: Path, sample: Scene | ObjectSet | PartSet) -> None:
 
 
 def _load(path: Path, kind: type[Sample]) -> Sample:
-    values: dict[str, Any] = read_arrays(path, "Delete it and prepare again.")
+    values: dict[str, Any] = read_arrays(path, _DELETE)
     others = json.loads(str(values.pop("others")))
     if kind is PartSet:
         others["part_ids"] = [tuple(ids) for ids in others["part_ids"]]

@@ -1,6 +1,5 @@
 """A pre-training recipe on a store: build the method, train it, write backbone, method and provenance."""
 
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from pointdistill.console import console, progress
 from pointdistill.engine.log import Report
 from pointdistill.engine.pretrain import pretrain
 from pointdistill.errors import CheckpointError, RecipeError
-from pointdistill.files import read_json, write_json
+from pointdistill.files import exclusive, read_json, write_json
 from pointdistill.loader import FrameLoader
 from pointdistill.methods.controls import PermutedTargets
 from pointdistill.methods.distill import Distill, DistillConfig
@@ -74,10 +73,13 @@ def run_pretrain(
         The content of result.json: steps, seconds, held-out figures, the curve.
 
     Raises:
-        RecipeError: `out` holds a run of another recipe or other data, or the store has too few frames.
+        RecipeError: `out` holds a run of another recipe or other data, the store has too few frames, or the two stores
+            hold targets of different teachers.
     """
     train_store, heldout_store = FrameStore.open(data), FrameStore.open(heldout)
-    identity = recipe_hash(recipe, {"data": train_store.manifest_hash, "permuted": permute_targets})
+    _require_same_teacher(train_store, heldout_store)
+    data_hashes = {"data": train_store.manifest_hash, "heldout": heldout_store.manifest_hash}
+    identity = recipe_hash(recipe, {**data_hashes, "permuted": permute_targets})
     if (Path(out) / "result.json").exists():
         result = read_json(Path(out) / "result.json")
         if result["identity"] != identity:
@@ -91,7 +93,6 @@ def run_pretrain(
     torch.manual_seed(recipe.engine.seed)
     method = build_method(recipe, train_store)
     loader = train_loader(recipe, train_store)
-    began = time.perf_counter()
     rows = pretrain(
         method,
         PermutedTargets(loader, train_store, recipe.engine.seed) if permute_targets else loader,
@@ -105,7 +106,7 @@ def run_pretrain(
     result = {
         "identity": identity,
         "steps": rows[-1]["step"],
-        "seconds": time.perf_counter() - began,
+        "seconds": rows[-1]["seconds"],
         "heldout": {
             name.removeprefix("heldout_"): value for name, value in rows[-1].items() if name.startswith("heldout_")
         },
@@ -130,6 +131,15 @@ def summary(result: dict) -> str:
     warning = result["curve"][-1].get("warning")
     warnings = [f"WARNING: {warning}"] if warning else []
     return ", ".join([f"{result['steps']} steps", *figures, f"{result['seconds']:.0f} s", *warnings])
+
+
+def _require_same_teacher(train: FrameStore, heldout: FrameStore) -> None:
+    if train.teacher != heldout.teacher:
+        names = [f"{store.teacher['identity']} {store.teacher['weights_hash'][:8]}" for store in (train, heldout)]
+        raise RecipeError(
+            f"{heldout.path}: its targets are of the teacher {names[1]}, those of {train.path} of {names[0]}. "
+            "Prepare both with the same teacher"
+        )
 
 
 def load_distilled(recipe: PretrainRecipe, data: Path, out: Path) -> Distill:
@@ -175,6 +185,14 @@ def require_papers_store(recipe: PretrainRecipe, store: FrameStore) -> None:
         )
 
 
+def _require_device(device: str) -> None:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise RecipeError(f"device {device!r} cannot be used here ({reason}). Choose another --device") from error
+
+
 def run_named_recipe(
     name: str,
     data: Path,
@@ -191,6 +209,7 @@ def run_named_recipe(
     Raises:
         RecipeError: as `run_pretrain`; for the paper's recipe also a store of other frames.
     """
+    _require_device(device)
     recipe = paper() if name == "paper" else quickstart("full").pretrain
     if name == "paper":
         require_papers_store(recipe, FrameStore.open(data))
@@ -198,7 +217,7 @@ def run_named_recipe(
     engine = replace(recipe.engine, **{key: value for key, value in changes.items() if value is not None})
     precision = "bfloat16" if device.startswith("cuda") else engine.precision
     recipe = replace(recipe, engine=replace(engine, seed=seed, compile=compile, precision=precision))
-    with progress() as bars:
+    with exclusive(out), progress() as bars:
         task = bars.add_task(f"pre-training, recipe {name}", total=None, note="")
         result = run_pretrain(
             recipe,

@@ -17,7 +17,7 @@ from PIL import Image
 
 from pointdistill.datasets.recording import BrokenFrame, Frame, FrameReader, Recording, TruncatedRecording
 from pointdistill.errors import DataError
-from pointdistill.files import write_arrays
+from pointdistill.files import UNREADABLE_IMAGE, write_arrays
 from pointdistill.seeding import numpy_generator
 from pointdistill.store import HALF_RANGE
 from pointdistill.teachers.base import Teacher
@@ -56,18 +56,22 @@ class ScanJob:
     settings: FrameSettings
     teacher: dict[str, Any]
     teacher_factory: Callable[[], Teacher]
+    recording_bytes: int
 
 
 def part_path(out: Path, scan: str) -> Path:
     return out / "parts" / f"{scan}.npz"
 
 
-def part_is_whole(path: Path) -> bool:
-    """Whether a finished part lies there; the zip's checksums are compared."""
+def part_is_whole(job: ScanJob) -> bool:
+    """Whether a finished part of this very recording lies there; the zip's checksums are compared."""
     try:
-        with zipfile.ZipFile(path) as file:
-            return file.testzip() is None
-    except (FileNotFoundError, zipfile.BadZipFile):
+        with zipfile.ZipFile(job.part) as file:
+            if file.testzip() is not None:
+                return False
+        with np.load(job.part, allow_pickle=False) as part:
+            return int(part["recording_bytes"]) == job.recording_bytes
+    except (FileNotFoundError, zipfile.BadZipFile, KeyError):
         return False
 
 
@@ -164,7 +168,7 @@ def _image(frame: Frame) -> Image.Image | None:
         image = Image.open(io.BytesIO(frame.colour_jpeg))
         image.load()
         return image if image.mode == "RGB" else image.convert("RGB")  # `convert` copies even where it need not
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except UNREADABLE_IMAGE:
         return None
 
 
@@ -241,4 +245,5 @@ def _write_part(
     arrays["counts"] = np.array([len(row["points"]) for row in rows], np.int32)
     arrays["image_bytes"] = np.array([len(image) for image in images], np.int64)
     arrays["images"] = np.frombuffer(b"".join(images), np.uint8)
+    arrays["recording_bytes"] = np.array(job.recording_bytes, np.int64)
     write_arrays(job.part, {"skipped": np.array(json.dumps(skipped)), **arrays})

@@ -14,7 +14,6 @@ from pointdistill import manifest
 from pointdistill.errors import DataError
 
 FORMAT = 1
-_AGAIN = "Run `pointdistill prepare` with this folder again; it keeps what is finished."
 HALF_RANGE = 1 << 15
 """Added to the int16 coordinates to make them count from the lower corner of the frame's box."""
 
@@ -87,9 +86,9 @@ class FrameStore:
             DataError: no manifest (preparation did not finish), another format, or a file that differs from it.
         """
         path = Path(path)
-        content = manifest.read(path, _AGAIN)
+        content = manifest.read(path)
         if content.get("kind") != "frames" or content.get("format") != FORMAT:
-            raise DataError(path / manifest.NAME, f"is not of a frame store of format {FORMAT}", _AGAIN)
+            raise DataError(path / manifest.NAME, f"is not of a frame store of format {FORMAT}", manifest.AGAIN)
         for name, entry in content["files"].items():
             _check_file(path / name, entry, verify)
         arrays = {name: _map(path / f"{name}.npy", content["files"][f"{name}.npy"]) for name in FIELDS}
@@ -168,7 +167,7 @@ class FrameStore:
 
 def _check_file(path: Path, entry: dict[str, Any], verify: bool) -> None:
     if not path.is_file():
-        raise DataError(path, "is missing from the store", f"Delete the store's {manifest.NAME}. {_AGAIN}")
+        raise DataError(path, "is missing from the store", manifest.AGAIN)
     remedy = f"Delete the store and prepare it again; {path.name} was changed or damaged."
     if path.stat().st_size != entry["bytes"]:
         raise DataError(path, f"has {path.stat().st_size} bytes where {entry['bytes']} belong", remedy)
@@ -181,8 +180,8 @@ def _map(path: Path, entry: dict[str, Any]) -> np.ndarray:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:
-        raise DataError(path, f"is not a readable array ({error})", _AGAIN) from None
+        raise DataError(path, f"is not a readable array ({error})", manifest.AGAIN) from None
     if array.dtype != entry["dtype"] or list(array.shape) != entry["shape"]:
         found = f"{array.dtype} {array.shape}"
-        raise DataError(path, f"is {found} where the manifest says {entry['dtype']} {entry['shape']}", _AGAIN)
+        raise DataError(path, f"is {found} where the manifest says {entry['dtype']} {entry['shape']}", manifest.AGAIN)
     return np.asarray(array)

@@ -63,7 +63,7 @@ def run(method, out, config=CONFIG, identity="one", report=lambda done, total, n
 
 
 def without_times(rows):
-    return [{key: value for key, value in row.items() if key != "steps_per_second"} for row in rows]
+    return [{key: value for key, value in row.items() if key not in ("seconds", "steps_per_second")} for row in rows]
 
 
 @pytest.mark.parametrize("build", [distill, point_mae], ids=lambda build: build.__name__)
@@ -135,6 +135,26 @@ def test_collapse_to_the_mean_is_logged_and_said(tmp_path):
     assert "collapsed" in summary({"heldout": {"r2": 0.0}, "curve": rows, "steps": 9, "seconds": 1.0})
     assert "warning" not in rows[0]
     assert all("collapsed" in row["warning"] for row in rows[6:])
+
+
+def test_seconds_of_an_interrupted_run_are_added_up(tmp_path):
+    def stop(done, total, note):
+        raise Interrupted
+
+    config = replace(CONFIG, epochs=4, checkpoint_every=2, validate_every=12)
+    with pytest.raises(Interrupted):
+        run(distill(), tmp_path, config, report=stop)
+    _, metadata = load_tensors(tmp_path / "state.safetensors")
+    rows = run(distill(), tmp_path, config)
+    assert 0 < float(metadata["seconds"]) < rows[-1]["seconds"]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_resumed_run_goes_on_on_a_gpu(tmp_path):
+    config = replace(CONFIG, precision="bfloat16")
+    pretrain(distill(), Frames(), Frames(), replace(config, epochs=1), tmp_path, "one", device="cuda")
+    rows = pretrain(distill(), Frames(), Frames(), config, tmp_path, "one", device="cuda")
+    assert rows[-1]["step"] == 9
 
 
 def test_learns_a_learnable_target(tmp_path):

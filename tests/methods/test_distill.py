@@ -88,6 +88,14 @@ def test_standardised_loss_is_equation_12_over_the_scale_and_predictions_stay_in
     assert abs(method.predict(data.points).mean().item() - 3.0) < 1.0
 
 
+def test_each_dimension_can_be_standardised_by_itself():
+    std = torch.tensor([[2.0, 0.5, 0.0], [1.0, 1.0, 1.0]])
+    method = Distill(DistillConfig(standardise="dimension"), create_backbone("vit_nano"), torch.full((2, 3), 3.0), std)
+    least = 0.01 * std.square().mean().sqrt()
+    torch.testing.assert_close(method.target_scale, std.clamp_min(least))
+    torch.testing.assert_close(method.target_mean, torch.full((2, 3), 3.0))
+
+
 def test_concepts_follow_equation_6_step_by_step():
     torch.manual_seed(0)
     backbone = create_backbone("vit_nano", **TINY).eval()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pointdistill.errors import DataError
+from pointdistill.files import read_text
 
 _FORM = 'Each line must be {"file_name": "image.jpg", "text": "what is seen"}.'
 
@@ -27,7 +28,7 @@ def read_captions(folder: str | Path) -> list[Caption]:
     if not path.is_file():
         raise DataError(path, "no such captions", "Put a captions.jsonl beside the images. " + _FORM)
     captions, present = [], {entry.name for entry in Path(folder).iterdir()}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(read_text(path, "Save it as UTF-8.").splitlines(), 1):
         if not line.strip():
             continue
         try:

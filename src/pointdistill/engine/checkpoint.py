@@ -53,4 +53,4 @@ def restore_training_state(module: nn.Module, optimizer: torch.optim.Optimizer, 
         if name.startswith("optimizer."):
             parameter, _, key = name.removeprefix("optimizer.").rpartition(".")
             target = parameters[parameter]
-            optimizer.state[target][key] = value.to(target.device if value.ndim else "cpu")
+            optimizer.state[target][key] = value.to(target.device)

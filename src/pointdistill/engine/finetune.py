@@ -33,7 +33,8 @@ class FinetuneConfig:
         steps: optimiser steps.
         batch_size: samples a step.
         lr: peak learning rate of the head.
-        backbone_lr_scale: the backbone's learning rate as a factor of `lr`; 0 freezes it.
+        backbone_lr_scale: the backbone's learning rate as a factor of `lr`; 0 freezes its weights (not the running
+            statistics of its BatchNorm).
         layer_decay: a further factor on the backbone's rate for each block from the end towards the tokeniser.
         weight_decay: AdamW's; none on biases, norms and tokens.
         warmup: steps of linear warm-up; a cosine to `floor` follows.

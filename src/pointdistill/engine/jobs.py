@@ -13,8 +13,7 @@ from typing import Any
 from rich.progress import Progress, TaskID
 
 from pointdistill.console import console, progress
-from pointdistill.errors import PointdistillError
-from pointdistill.parallel import local_executor, stop_workers
+from pointdistill.parallel import local_executor, stop_workers, worker_died
 
 JobFunction = Callable[..., str]
 """Called as `function(folder, report, **arguments)` in a worker process; returns a line about what came out. It leaves
@@ -96,18 +95,15 @@ def run_jobs(jobs: Sequence[Job], description: str, workers: int | None = None) 
                 finished, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
                 _show(bars, bars_of, running)
                 for future in finished:
-                    job, began = running.pop(future)
                     line = future.result()
+                    job, began = running.pop(future)
                     seconds[job.name] = time.perf_counter() - began
                     done.add(job.name)
                     bars.remove_task(bars_of.pop(job.name))
                     bars.advance(overall)
                     console.print(f"  [{len(done)}/{len(jobs)}] {job.name}: {line}", markup=False, soft_wrap=True)
     except BrokenProcessPool as error:
-        names = ", ".join(job.name for job, _ in running.values())
-        raise PointdistillError(
-            f"a worker process died ({names}): out of memory? Run the same command again, it goes on where it was"
-        ) from error
+        raise worker_died(", ".join(job.name for job, _ in running.values())) from error
     except BaseException:
         stop_workers(pool)
         raise

@@ -1,6 +1,7 @@
 """The pre-training loop."""
 
 import time
+import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,9 +84,10 @@ def pretrain(
     per_epoch = len(train)
     total, warmup = config.epochs * per_epoch, round(config.warmup_epochs * per_epoch)
     foreign = "a pre-training of another recipe, other data or another teacher"
-    step = int(resume(out / CHECKPOINT, module, optimizer, identity, foreign).get("step", 0))
+    resumed = resume(out / CHECKPOINT, module, optimizer, identity, foreign)
+    step, spent = int(resumed.get("step", 0)), float(resumed.get("seconds", 0))
     log = RunLog(out / "log.jsonl", step)
-    run = torch.compile(module) if config.compile else module
+    run = _compiled(module) if config.compile else module
     autocast = (
         torch.autocast(torch.device(device).type, torch.bfloat16) if config.precision == "bfloat16" else nullcontext()
     )
@@ -107,17 +109,29 @@ def pretrain(
             last = step == total
             if last or step % config.validate_every == 0:
                 validation = _validate(method, module, heldout, device)
-                rate = (step - begun_at) / (time.perf_counter() - began)
+                passed = time.perf_counter() - began
                 parts = {name: value.item() for name, value in losses.parts.items()}
                 warning = _collapse(validation, step, warmup)
-                log.write(
-                    step, loss=losses.total.item(), **parts, **validation, **warning, steps_per_second=round(rate, 2)
-                )
+                times = {
+                    "seconds": round(spent + passed, 2),
+                    "steps_per_second": round((step - begun_at) / passed, 2),
+                }
+                log.write(step, loss=losses.total.item(), **parts, **validation, **warning, **times)
             if last or step % config.checkpoint_every == 0:
-                save_checkpoint(out / CHECKPOINT, module, optimizer, identity, step=str(step))
+                seconds = f"{spent + time.perf_counter() - began:.2f}"
+                save_checkpoint(out / CHECKPOINT, module, optimizer, identity, step=str(step), seconds=seconds)
             if step % 10 == 0 or last:
                 report(step, total, _note(losses.total.item(), validation | _collapse(validation, step, warmup)))
     return read_log(out / "log.jsonl")
+
+
+def _compiled(module: torch.nn.Module) -> torch.nn.Module:
+    """Sampling on the CPU and keyed random numbers are numpy's: they stay as they are, the networks are compiled."""
+    import torch._dynamo as dynamo
+
+    dynamo.config.trace_numpy = False
+    warnings.filterwarnings("ignore", message="Dynamo does not know how to trace the builtin `zlib.crc32")
+    return torch.compile(module)  # type: ignore[return-value]
 
 
 def _require_finite(loss: torch.Tensor, norm: torch.Tensor, step: int, out: Path) -> None:

@@ -27,13 +27,15 @@ class DistillConfig:
         concepts: concept extraction.
         projector: the MLP from concepts to prefix.
         standardise: "none" is eq. 12 as written; "scalar" subtracts the targets' mean and divides by one number (the
-            root mean variance), so that the first steps do not go into learning a constant. The statistics are kept
-            in the checkpoint and predictions are always in the teacher's own units.
+            root mean variance), so that the first steps do not go into learning a constant; "dimension" divides each
+            dimension by its own deviation instead, so that all of them weigh the same (those of almost no variance are
+            divided by a hundredth of the root mean variance). The statistics are kept in the checkpoint and
+            predictions are always in the teacher's own units.
     """
 
     concepts: ConceptConfig = field(default_factory=ConceptConfig)
     projector: ProjectorConfig = field(default_factory=ProjectorConfig)
-    standardise: Literal["none", "scalar"] = "none"
+    standardise: Literal["none", "scalar", "dimension"] = "none"
 
 
 class Distill(nn.Module):
@@ -65,9 +67,15 @@ class Distill(nn.Module):
         self.projector = create_projector(config.projector, (config.concepts.count, backbone.width), prefix)
         self.projector.apply(initialise)
         self.blocks_run = self.concepts.blocks_needed(depth)
-        scalar = config.standardise == "scalar"
-        self.register_buffer("target_mean", target_mean if scalar else torch.zeros_like(target_mean))
-        self.register_buffer("target_scale", target_std.square().mean().sqrt() if scalar else torch.ones(()))
+        overall = target_std.square().mean().sqrt()
+        scales = {
+            "none": torch.ones(()),
+            "scalar": overall,
+            "dimension": torch.maximum(target_std, 0.01 * overall),
+        }
+        raw = config.standardise == "none"
+        self.register_buffer("target_mean", torch.zeros_like(target_mean) if raw else target_mean)
+        self.register_buffer("target_scale", scales[config.standardise].clone())
         # Nothing downstream of the concepts reaches these: training must not touch or decay them.
         for module in (backbone.norm, *backbone.blocks[self.blocks_run :]):
             module.requires_grad_(False)

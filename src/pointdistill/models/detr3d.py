@@ -232,7 +232,7 @@ def encode_metric(
     """Tokens of clouds in metres and their centres in metres.
 
     The backbone itself sees the clouds centred and divided by their radius, as in pre-training; queries and boxes stay
-    metric (PAPER_NOTES, inputs of downstream tasks).
+    metric (docs/paper.md, inputs of downstream tasks).
     """
     unit = to_unit_sphere(points)
     features = backbone(unit.points, group_count, group_size)

@@ -7,7 +7,7 @@ from pathlib import Path
 from pointdistill.console import console
 from pointdistill.engine.jobs import run_jobs
 from pointdistill.errors import RecipeError
-from pointdistill.files import is_temporary, read_json, write_json
+from pointdistill.files import exclusive, is_temporary, read_json, write_json
 from pointdistill.quickstart.data import prepare_data, write_data
 from pointdistill.quickstart.examples import write_examples
 from pointdistill.quickstart.layout import Layout
@@ -41,6 +41,11 @@ def run_recipe(out: Path, recipe: QuickstartRecipe, workers: int | None = None) 
     """`run_quickstart` with any recipe of its kind."""
     layout = Layout(Path(out).absolute())
     _claim(layout, recipe)
+    with exclusive(layout.root):
+        return _run(layout, recipe, workers)
+
+
+def _run(layout: Layout, recipe: QuickstartRecipe, workers: int | None) -> Path:
     if recipe.mode == "fast":
         console.print("A smoke run: it shows that everything works; its figures mean nothing.")
     _stage(layout, "data", "writing the embedded data", lambda: write_data(layout, recipe.world, workers))
@@ -58,7 +63,7 @@ def run_recipe(out: Path, recipe: QuickstartRecipe, workers: int | None = None) 
 def _claim(layout: Layout, recipe: QuickstartRecipe) -> None:
     wanted = as_json(recipe)
     if layout.recipe.exists():
-        if read_json(layout.recipe) != wanted:
+        if read_json(layout.recipe, "Choose another --out, or delete the folder") != wanted:
             raise RecipeError(
                 f"{layout.root}: was begun with another recipe (see {layout.recipe}). "
                 "Choose another --out, or delete the folder"

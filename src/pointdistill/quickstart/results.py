@@ -1,7 +1,6 @@
 """What a quickstart's folder holds, as one `Results`: figures, curves, controls, verdicts, host and times."""
 
 import math
-import os
 import platform
 import sys
 from dataclasses import replace
@@ -13,6 +12,7 @@ import torch
 from pointdistill import __version__
 from pointdistill.files import read_json
 from pointdistill.metrics.significance import holm, mean_std, paired
+from pointdistill.parallel import usable_cores
 from pointdistill.quickstart.layout import Layout
 from pointdistill.quickstart.plan import Run, inits, labels_of, runs
 from pointdistill.recipes.quickstart import QuickstartRecipe, TaskRecipe
@@ -151,9 +151,9 @@ def label_text(recipe: QuickstartRecipe, task: TaskRecipe, labels: int | None) -
 def with_verdicts(tasks: dict[str, TaskResult]) -> dict[str, TaskResult]:
     """Each task's tests, and whether it counts as won.
 
-    Runs of one seed share labels, order and starting weights, so they are pairs. A task claims that distilled beats
-    scratch AND the permuted control: such a claim is as good as the weaker of its two tests (an intersection-union
-    test), so the larger p is the task's, and Holm corrects these over the tasks.
+    Runs of one seed share labels, order and the head's starting weights, so they are pairs. A task claims that
+    distilled beats scratch AND the permuted control: such a claim is as good as the weaker of its two tests (an
+    intersection-union test), so the larger p is the task's, and Holm corrects these over the tasks.
     """
     tests = {name: {init: _compare(task, init) for init in CONTROLS} for name, task in tasks.items()}
     weaker = [float(np.max([test.p for test in found.values()])) for found in tests.values()]  # NaN if either is
@@ -195,7 +195,7 @@ def _note(tests: dict[str, Comparison], p: float) -> str:
 
 def _host() -> dict:
     return {
-        "cpus": len(os.sched_getaffinity(0)),
+        "cpus": usable_cores(),
         "processor": _processor(),
         "python": platform.python_version(),
         "torch": torch.__version__,

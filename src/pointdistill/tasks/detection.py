@@ -83,7 +83,7 @@ class Detection:
 
     Attributes:
         points: points drawn from each room, afresh each epoch.
-        group_count, group_size: patches (PAPER_NOTES, detection tokens, variant b).
+        group_count, group_size: patches, the tokeniser's own (docs/paper.md, detection tokens).
         decoder: the decoder's sizes and form.
         set_loss: costs of the matching, weights of the loss.
         flip: mirror training rooms along x and along y, each with probability 1/2.

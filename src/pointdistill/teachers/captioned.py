@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
 from numpy.lib.format import open_memmap
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
 from pointdistill.console import track
 from pointdistill.datasets.captions import Caption, read_captions
 from pointdistill.errors import DataError
+from pointdistill.files import UNREADABLE_IMAGE, read_json, read_text, write_json
 from pointdistill.teachers.image_encoder import to_network_range
 from pointdistill.teachers.small import load_pixels
 from pointdistill.teachers.text import leave_out
@@ -62,20 +63,30 @@ def load_captioned_images(
     Args:
         folder: see `datasets.captions.read_captions`.
         size: width and height to decode to.
-        cache: the .npy file that keeps the decoded images; read instead of them when it is there.
+        cache: the .npy file that keeps the decoded images; read instead of them as long as their files are the same.
         unwanted: words to leave out of the captions.
 
     Raises:
         DataError: no captions, an image that cannot be read, or a damaged truth.jsonl.
     """
     grouped = group_captions(read_captions(folder))
-    if not cache.exists():
+    made_from, sources = cache.with_suffix(".json"), [list(size), *map(_file_state, grouped)]
+    if not (cache.exists() and made_from.exists() and read_json(made_from) == sources):
+        made_from.unlink(missing_ok=True)
         _decode(list(grouped), size, cache)
+        write_json(made_from, sources)
     pixels = np.load(cache, mmap_mode="r")
-    if pixels.shape != (len(grouped), size[1], size[0], 3):
-        raise DataError(cache, "not the images of this folder", "Remove it, or choose another output folder.")
     texts = [tuple(leave_out(text, unwanted) for text in texts) for texts in grouped.values()]
     return CaptionedImages(pixels, texts, _read_truth(Path(folder) / TRUTH, list(grouped)))
+
+
+def _file_state(path: Path) -> list[object]:
+    """Name, size and time of an image file: another picture under the same name has another."""
+    try:
+        state = path.stat()
+    except FileNotFoundError:
+        raise DataError(path, "no such image", "Put it there or remove its line from captions.jsonl.") from None
+    return [path.name, state.st_size, state.st_mtime_ns]
 
 
 def _decode(paths: Sequence[Path], size: tuple[int, int], cache: Path) -> None:
@@ -86,9 +97,7 @@ def _decode(paths: Sequence[Path], size: tuple[int, int], cache: Path) -> None:
         try:
             with Image.open(path) as image:
                 pixels[index] = load_pixels(image, size)
-        except FileNotFoundError:
-            raise DataError(path, "no such image", "Put it there or remove its line from captions.jsonl.") from None
-        except (OSError, UnidentifiedImageError) as error:
+        except UNREADABLE_IMAGE as error:
             remedy = "Replace it or remove its line from captions.jsonl."
             raise DataError(path, f"not a readable image ({error})", remedy) from None
     pixels.flush()
@@ -99,7 +108,7 @@ def _read_truth(path: Path, images: Sequence[Path]) -> list[frozenset[str]] | No
     if not path.exists():
         return None
     truth: dict[str, frozenset[str]] = {}
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    for number, line in enumerate(read_text(path, "Save it as UTF-8.").splitlines(), start=1):
         try:
             entry = json.loads(line)
             truth[entry["file_name"]] = frozenset(entry["classes"])

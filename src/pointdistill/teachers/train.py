@@ -15,7 +15,7 @@ from torch import nn
 
 from pointdistill.console import console
 from pointdistill.errors import DataError, RecipeError
-from pointdistill.files import write_bytes, write_json
+from pointdistill.files import exclusive, read_json, write_bytes, write_json
 from pointdistill.seeding import numpy_generator
 from pointdistill.teachers.captioned import CaptionedImages, Jitter, load_captioned_images
 from pointdistill.teachers.networks import TeacherConfig, TeacherNetworks
@@ -94,7 +94,13 @@ def train_teacher(
         DataError: the folder is not what it should be.
         RecipeError: `out` holds another run.
     """
-    out, settings = Path(out), settings or TeacherSettings()
+    with exclusive(Path(out)):
+        return _train(folder, Path(out), seed, settings or TeacherSettings(), heldout)
+
+
+def _train(
+    folder: str | Path | None, out: Path, seed: int, settings: TeacherSettings, heldout: str | Path | None
+) -> SmallTeacher:
     if folder is None:
         folder, heldout = _world_folders(out / "images", settings.world)
     train, test = _load(Path(folder), None if heldout is None else Path(heldout), out / "cache", seed, settings)
@@ -177,7 +183,7 @@ def _stage(folder: Path, name: str, part: nn.Module, train: Callable[[], float])
     weights, record = folder / f"{name}.safetensors", folder / f"{name}.json"
     if weights.exists() and record.exists():
         part.load_state_dict(safetensors.torch.load(weights.read_bytes()))
-        return float(json.loads(record.read_text())["seconds"])
+        return float(read_json(record, "Delete the folder")["seconds"])
     folder.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
     loss = train()
@@ -200,7 +206,7 @@ def _claim(out: Path, run: dict[str, object]) -> None:
     """Make `out` this run's folder, or make sure that it is."""
     path = out / _RUN
     if path.exists():
-        there = json.loads(path.read_text())
+        there = read_json(path, "Choose another output folder or remove this one")
         changed = sorted(key for key in run if there.get(key) != run[key])
         if changed:
             raise RecipeError(

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
+from pointdistill.files import exclusive
 from pointdistill.world.captioned import write_captioned_images
 from pointdistill.world.objects import write_modelnet40, write_shapenetpart
 from pointdistill.world.scannet import ScanNetSettings, write_scannet
@@ -19,6 +20,13 @@ def write_world(
     Raises:
         DataError: `out` holds a world of other settings.
     """
+    with exclusive(out):
+        _write(layout, out, count, frames, rate, frames_only, workers)
+
+
+def _write(
+    layout: Layout, out: Path, count: int, frames: int, rate: float, frames_only: bool, workers: int | None
+) -> None:
     fewer = max(1, count // 4)
     if layout == "captions":
         write_captioned_images(out, SEEDS["teacher_train"][:count], frames, workers=workers)
