@@ -73,6 +73,44 @@ def test_wrong_number_of_columns(tmp_path):
         read_modelnet40(tmp_path, "train")
 
 
+@pytest.mark.parametrize(
+    ("command", "named"),
+    [
+        ("quickstart --workers 0", "--workers 0"),
+        ("world scannet OUT --count 0", "--count 0"),
+        ("world scannet OUT --rate 0", "--rate 0"),
+        ("prepare DATA OUT --every 0", "--every 0"),
+        ("prepare DATA OUT --points 0", "--points 0"),
+        ("prepare DATA OUT --workers -1", "--workers -1"),
+        ("prepare DATA OUT --teacher OUT", "teacher.json"),
+        ("pretrain quickstart --data S --heldout S --out OUT --epochs 0", "--epochs 0"),
+        ("pretrain quickstart --data S --heldout S --out OUT --batch-size 0", "--batch-size 0"),
+        ("pretrain quickstart --data S --heldout S --out OUT --seed -1", "--seed -1"),
+        ("pretrain quickstart --data S --heldout S --out OUT --device abacus", "abacus"),
+        ("pretrain quickstart --data S --heldout S --out OUT", "manifest.json"),
+        ("teacher train OUT --seed -1", "--seed -1"),
+        ("report OUT", "results.json"),
+    ],
+)
+def test_options_that_cannot_be(capsys, tmp_path, monkeypatch, scans, command, named):
+    monkeypatch.chdir(tmp_path)
+    places = {"OUT": tmp_path / "out", "DATA": scans, "S": tmp_path / "store"}
+    assert named in error_of(capsys, *(places.get(word, word) for word in command.split()))
+
+
+def test_held_out_targets_of_another_teacher(capsys, tmp_path, scans):
+    from fake_teacher import factory
+    from pointdistill.prepare import prepare_frames
+
+    stores = [tmp_path / version for version in "ab"]
+    for version, store in zip("ab", stores, strict=True):
+        prepare_frames(scans, store, factory(version=version), every=1, points=64, workers=1)
+    line = error_of(
+        capsys, "pretrain", "quickstart", "--data", stores[0], "--heldout", stores[1], "--out", tmp_path / "run"
+    )
+    assert "same teacher" in line
+
+
 def test_output_folder_of_something_else(capsys, tmp_path):
     (tmp_path / "thesis.txt").write_text("precious")
     line = error_of(capsys, "quickstart", "--fast", "--out", tmp_path)

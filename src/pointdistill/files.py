@@ -141,9 +141,9 @@ def exclusive(folder: Path) -> Iterator[None]:
         if error.errno in _FULL:
             problem, remedy = _FULL[error.errno], "Make room and run again; what is finished is kept."
             raise DataError(folder, problem, remedy) from error
-        ours = error.filename is None or Path(error.filename).absolute().is_relative_to(folder.absolute())
-        if error.errno in _CLOSED and not ours:
-            raise DataError(error.filename, "may not be read", "Ask for the right to read it.") from error
+        where = Path(error.filename or folder)
+        if error.errno in _CLOSED and not where.absolute().is_relative_to(folder.absolute()):
+            raise DataError(where, "may not be read", "Ask for the right to read it.") from error
         if error.errno in _CLOSED:
             raise DataError(folder, _CLOSED[error.errno], "Name a folder that you may write to.") from error
         raise

@@ -185,6 +185,17 @@ def require_papers_store(recipe: PretrainRecipe, store: FrameStore) -> None:
         )
 
 
+def _warn_of_shared_scans(train: FrameStore, heldout: FrameStore) -> None:
+    shared = sorted({*train.scan_names} & {*heldout.scan_names})
+    if shared:
+        console.print(
+            f"warning: {len(shared)} scans of {heldout.path} are also in {train.path} ({shared[0]}): "
+            "what is measured on them is not held out",
+            markup=False,
+            soft_wrap=True,
+        )
+
+
 def _require_device(device: str) -> None:
     try:
         torch.empty(0, device=device)
@@ -213,6 +224,7 @@ def run_named_recipe(
     recipe = paper() if name == "paper" else quickstart("full").pretrain
     if name == "paper":
         require_papers_store(recipe, FrameStore.open(data))
+    _warn_of_shared_scans(FrameStore.open(data), FrameStore.open(heldout))
     changes = {"epochs": epochs, "batch_size": batch_size}
     engine = replace(recipe.engine, **{key: value for key, value in changes.items() if value is not None})
     precision = "bfloat16" if device.startswith("cuda") else engine.precision

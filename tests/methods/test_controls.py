@@ -32,7 +32,7 @@ def targets_of(found):
 
 
 def test_no_frame_keeps_its_target_and_every_target_is_used_once(store):
-    own, given = torch.as_tensor(store.targets[:]).float(), targets_of(batches(store))
+    own, given = torch.from_numpy(store.targets.astype("float32")), targets_of(batches(store))
     sources = [int((own - target).abs().flatten(1).sum(1).argmin()) for target in given]
     assert sorted(sources) == list(range(len(store)))
     assert all(frame != source for frame, source in enumerate(sources))
