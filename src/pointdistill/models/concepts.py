@@ -24,7 +24,7 @@ class ConceptConfig:
         prototype_std: spread of the prototypes at the start (1 in the concept tokenizer the paper cites).
         norm_output: LayerNorm over the concepts before the projector.
         unit_start: scale the cross-attention's layers at the start so that what a concept reads is as large as what
-            it is; False is the truncated normal 0.02 of the backbone (docs/paper.md compares them).
+            it is; False is the truncated normal 0.02 of the backbone (benchmarks/concept_start.py compares them).
     """
 
     count: int = 32
