@@ -52,10 +52,7 @@ def _pipeline(layout: Layout, recipe: QuickstartRecipe) -> list[PipelineExample]
         batch = loader.batch(np.array([index]), 0)
         with SensReader(layout.recordings / "scans" / store.scan_of(index) / f"{store.scan_of(index)}.sens") as reader:
             frame = reader.read(int(store.frames[index]))
-        cloud = _thinned(store.cloud(index), recipe.pretrain.frames.points)
-        patches = group_patches(
-            torch.from_numpy(cloud)[None], recipe.pretrain.backbone.groups, recipe.pretrain.backbone.group_size
-        )
+        patches = group_patches(batch.points, recipe.pretrain.backbone.groups, recipe.pretrain.backbone.group_size)
         said = torch.as_tensor(np.array(store.targets[index]))[None].float()
         predicted = method.predict(batch.points)
         found.append(
@@ -63,8 +60,8 @@ def _pipeline(layout: Layout, recipe: QuickstartRecipe) -> list[PipelineExample]
                 title=f"{store.scan_of(index)}, frame {int(store.frames[index])}",
                 colour=frame.colour_jpeg,
                 depth=frame.depth,
-                cloud=cloud,
-                centres=patches.centres[0].numpy(),
+                cloud=in_camera(batch.points[0], store, index, recipe.pretrain.frames.frame),
+                centres=in_camera(patches.centres[0], store, index, recipe.pretrain.frames.frame),
                 patches=patches.index[0].numpy(),
                 truth=caption_of(layout.recordings, store.scan_of(index), int(store.frames[index])),
                 teacher=teacher.caption(said)[0],
@@ -74,6 +71,12 @@ def _pipeline(layout: Layout, recipe: QuickstartRecipe) -> list[PipelineExample]
             )
         )
     return found
+
+
+def in_camera(points: torch.Tensor, store: FrameStore, index: int, frame: str) -> np.ndarray:
+    """What the student saw of a frame (loader.py), back in metres in the depth camera's frame."""
+    turn = store.poses[index, :3, :3] if frame == "gravity" else np.eye(3, dtype=np.float32)
+    return (points.numpy() * store.scale[index]) @ turn + store.centre[index]
 
 
 def _trained(layout: Layout, recipe: QuickstartRecipe, name: str) -> tuple[Any, TaskModel, Splits]:
@@ -155,7 +158,3 @@ def _evenly(count: int, wanted: int) -> list[int]:
 
 def _chosen(count: int, wanted: int) -> np.ndarray:
     return numpy_generator(0, "shown points").permutation(count)[:wanted]
-
-
-def _thinned(points: np.ndarray, wanted: int) -> np.ndarray:
-    return points[_chosen(len(points), wanted)]
