@@ -6,6 +6,7 @@ several seeds, and prints a Markdown table of validation figures. What is finish
 """
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Annotated
 
@@ -13,20 +14,16 @@ import numpy as np
 import tyro
 
 from pointdistill.augment import Augmentation
-from pointdistill.engine.finetune import finetune
 from pointdistill.engine.jobs import Job, run_jobs
-from pointdistill.engine.log import Report
-from pointdistill.files import read_json, write_json
-from pointdistill.models.point_transformer import BackboneConfig
+from pointdistill.files import read_json
 from pointdistill.quickstart.data import prepare_data, write_data
-from pointdistill.quickstart.downstream import load_splits, pretrain_job, starting_backbone
+from pointdistill.quickstart.downstream import finetune_job, pretrain_job, probe_job
 from pointdistill.quickstart.layout import Layout
 from pointdistill.quickstart.results import METRICS
-from pointdistill.recipes.quickstart import QuickstartRecipe, TaskRecipe, quickstart
+from pointdistill.recipes.quickstart import QuickstartRecipe, quickstart
 from pointdistill.recipes.recipe import PretrainRecipe
-from pointdistill.tasks.base import Splits
 
-WAYS = ("fine-tuned", "probed")
+WAYS = {"fine-tuned": finetune_job, "probed": probe_job}
 
 
 def variants(base: PretrainRecipe) -> dict[str, PretrainRecipe]:
@@ -40,24 +37,9 @@ def variants(base: PretrainRecipe) -> dict[str, PretrainRecipe]:
     }
 
 
-def downstream_job(
-    folder: Path,
-    report: Report,
-    recipe: TaskRecipe,
-    layout: Layout,
-    backbone: BackboneConfig,
-    pretrained: Path | None,
-    seed: int,
-) -> str:
-    """Fine-tune and probe, both measured on the validation split."""
-    data = load_splits(layout, recipe.task.name, recipe.labels, seed)
-    data = Splits(data.train, data.validation, data.validation)
-    start = starting_backbone(backbone, pretrained, seed)
-    tuned = finetune(recipe.task, start, data, replace(recipe.finetune, eval_every=0), seed, folder, report=report)
-    path = folder / "figures.json"
-    if not path.exists():
-        write_json(path, dict(zip(WAYS, (tuned["test"], recipe.task.probe(start, data, seed)), strict=True)))
-    return f"{tuned['metric']} {100 * tuned['value']:.1f} % ({tuned['seconds']:.0f} s)"
+def place(layout: Layout, task: str, variant: str, way: str, seed: int) -> Path:
+    """Where a downstream run lies."""
+    return layout.root / way / task / f"{variant.replace('=', '-')}-seed{seed}"
 
 
 def plan(recipe: QuickstartRecipe, layout: Layout, seeds: int) -> list[Job]:
@@ -67,14 +49,20 @@ def plan(recipe: QuickstartRecipe, layout: Layout, seeds: int) -> list[Job]:
         folder = layout.root / "pretrain" / name.replace("=", "-")
         jobs.append(Job(name, pretrain_job, folder, {"recipe": variant, "layout": layout, "permuted": False}))
         sources[name] = (variant.backbone, folder)
-    for seed in range(seeds):
-        for name, (backbone, pretrained) in sources.items():
-            for task, task_recipe in recipe.tasks.items():
-                folder = layout.root / "downstream" / task / f"{name.replace('=', '-')}-seed{seed}"
-                arguments = {"recipe": task_recipe, "layout": layout, "backbone": backbone, "seed": seed}
-                needs = () if pretrained is None else (name,)
-                arguments["pretrained"] = pretrained
-                jobs.append(Job(f"{task}, {name}, seed {seed}", downstream_job, folder, arguments, needs))
+    for seed, (name, (backbone, pretrained)), task, way in product(range(seeds), sources.items(), METRICS, WAYS):
+        uncurved = replace(recipe.tasks[task].finetune, eval_every=0)
+        arguments = {
+            "recipe": replace(recipe.tasks[task], finetune=uncurved),
+            "layout": layout,
+            "backbone": backbone,
+            "pretrained": pretrained,
+            "labels": recipe.tasks[task].labels,
+            "seed": seed,
+            "developing": True,
+        }
+        needs = () if pretrained is None else (name,)
+        folder = place(layout, task, name, way, seed)
+        jobs.append(Job(f"{task}, {name}, {way}, seed {seed}", WAYS[way], folder, arguments, needs))
     return jobs
 
 
@@ -86,13 +74,12 @@ def print_table(layout: Layout, recipe: QuickstartRecipe, seeds: int) -> None:
         label = name.replace("=", "-")
         fit = "" if name == "scratch" else read_json(layout.root / "pretrain" / label / "result.json")["heldout"]["r2"]
         cells = [fit if isinstance(fit, str) else f"{fit:.3f}"]
-        for task in METRICS:
-            folders = [layout.root / "downstream" / task / f"{label}-seed{seed}" for seed in range(seeds)]
-            figures = [read_json(folder / "figures.json") for folder in folders]
-            for how in WAYS:
-                key = next(key for key in METRICS[task] if key in figures[0][how])
-                values = [100 * one[how][key] for one in figures]
-                cells.append(f"{np.mean(values):.1f} ± {np.std(values, ddof=1) if seeds > 1 else 0:.1f}")
+        for task, way in product(METRICS, WAYS):
+            figures = [read_json(place(layout, task, name, way, seed) / "result.json") for seed in range(seeds)]
+            tested = [one.get("test", one) for one in figures]
+            key = next(key for key in METRICS[task] if key in tested[0])
+            values = [100 * one[key] for one in tested]
+            cells.append(f"{np.mean(values):.1f} ± {np.std(values, ddof=1) if seeds > 1 else 0:.1f}")
         print(f"| {name} | " + " | ".join(cells) + " |")
 
 

@@ -11,15 +11,12 @@ from typing import Annotated
 import numpy as np
 import tyro
 
-from pointdistill.engine.finetune import FinetuneConfig, finetune
+from pointdistill.engine.finetune import FinetuneConfig
 from pointdistill.engine.jobs import Job, run_jobs
-from pointdistill.engine.log import Report
 from pointdistill.files import read_json
-from pointdistill.models.point_transformer import BackboneConfig
-from pointdistill.quickstart.downstream import load_splits, starting_backbone
+from pointdistill.quickstart.downstream import finetune_job
 from pointdistill.quickstart.layout import Layout
-from pointdistill.recipes.quickstart import TaskRecipe, quickstart
-from pointdistill.tasks.base import Splits
+from pointdistill.recipes.quickstart import quickstart
 
 
 def schedules(base: FinetuneConfig) -> dict[str, FinetuneConfig]:
@@ -31,25 +28,6 @@ def schedules(base: FinetuneConfig) -> dict[str, FinetuneConfig]:
         "half the rate": replace(base, lr=base.lr / 2),
         "twice the rate": replace(base, lr=2 * base.lr),
     }
-
-
-def validated_job(
-    folder: Path,
-    report: Report,
-    recipe: TaskRecipe,
-    config: FinetuneConfig,
-    layout: Layout,
-    backbone: BackboneConfig,
-    pretrained: Path | None,
-    seed: int,
-) -> str:
-    """One fine-tuning, measured on the validation split by the test protocol."""
-    data = load_splits(layout, recipe.task.name, recipe.labels, seed)
-    data = Splits(data.train, data.validation, data.validation)
-    result = finetune(
-        recipe.task, starting_backbone(backbone, pretrained, seed), data, config, seed, folder, report=report
-    )
-    return f"{result['metric']} {100 * result['value']:.1f} % ({result['seconds']:.0f} s)"
 
 
 def main(
@@ -79,9 +57,16 @@ def main(
                 for init, pretrained in sources.items() if not only or name in only else ():
                     folder = layout.root / "benchmarks" / "schedules" / task / f"{init}-{name}-seed{seed}"
                     places.setdefault((task, name, init), []).append(folder)
-                    arguments = {"recipe": task_recipe, "config": config, "layout": layout, "seed": seed}
-                    arguments |= {"backbone": recipe.pretrain.backbone, "pretrained": pretrained}
-                    jobs.append(Job(f"{task}, {init}, {name}, seed {seed}", validated_job, folder, arguments))
+                    arguments = {
+                        "recipe": replace(task_recipe, finetune=config),
+                        "layout": layout,
+                        "backbone": recipe.pretrain.backbone,
+                        "pretrained": pretrained,
+                        "labels": task_recipe.labels,
+                        "seed": seed,
+                        "developing": True,
+                    }
+                    jobs.append(Job(f"{task}, {init}, {name}, seed {seed}", finetune_job, folder, arguments))
     run_jobs(jobs, "schedules", workers)
     print("| task | schedule | steps | scratch | distilled | diff. |\n|---|---|---:|---:|---:|---:|")
     for task, name in dict.fromkeys((task, name) for task, name, _ in places):

@@ -22,16 +22,20 @@ from pointdistill.seeding import numpy_generator, torch_generator
 from pointdistill.tasks.base import Splits
 
 
-def load_splits(layout: Layout, task: str, labels: int | None, seed: int) -> Splits:
-    """A task's data, the training split cut to `labels` rooms, or objects a class, drawn by the seed; None: all."""
+def load_splits(layout: Layout, task: str, labels: int | None, seed: int, developing: bool = False) -> Splits:
+    """A task's data, the training split cut to `labels` rooms, or objects a class, drawn by the seed; None: all.
+
+    While `developing`, the validation split stands in for the test split: settings are chosen without the test data.
+    """
+    names = ("train", "val", "val" if developing else "test")
     if task in ("semantic_segmentation", "detection"):
-        train, val, test = (open_scenes(layout.store("scenes"), split) for split in ("train", "val", "test"))
+        train, val, test = (open_scenes(layout.store("scenes"), split) for split in names)
         if labels is not None and labels < len(train):
             chosen = numpy_generator(seed, "labelled rooms").permutation(len(train))[:labels]
             train = [train[index] for index in np.sort(chosen)]
         return Splits(train, val, test)
     open_split, name = (open_objects, "objects") if task == "classification" else (open_part_shapes, "parts")
-    train, val, test = (open_split(layout.store(name), split) for split in ("train", "val", "test"))
+    train, val, test = (open_split(layout.store(name), split) for split in names)
     return Splits(_per_class(train, labels, seed), val, test)
 
 
@@ -67,9 +71,10 @@ def finetune_job(
     pretrained: Path | None,
     labels: int | None,
     seed: int,
+    developing: bool = False,
 ) -> str:
     """One fine-tuning, tested at its end."""
-    data = load_splits(layout, recipe.task.name, labels, seed)
+    data = load_splits(layout, recipe.task.name, labels, seed, developing)
     result = finetune(
         recipe.task, starting_backbone(backbone, pretrained, seed), data, recipe.finetune, seed, folder, report=report
     )
@@ -85,11 +90,12 @@ def probe_job(
     pretrained: Path | None,
     labels: int | None,
     seed: int,
+    developing: bool = False,
 ) -> str:
     """A linear model on frozen features."""
     path = folder / "result.json"
     if not path.exists():
-        data = load_splits(layout, recipe.task.name, labels, seed)
+        data = load_splits(layout, recipe.task.name, labels, seed, developing)
         figures = recipe.task.probe(starting_backbone(backbone, pretrained, seed), data, seed)
         write_json(path, figures)
     return _line(read_json(path))
