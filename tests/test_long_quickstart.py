@@ -13,6 +13,12 @@ import numpy as np
 import pytest
 from plyfile import PlyData
 
+from pointdistill.seeding import numpy_generator
+from pointdistill.world.cameras import default_rig, walk
+from pointdistill.world.render import record
+from pointdistill.world.rooms import make_room
+from pointdistill.world.seeds import SEEDS
+
 pytestmark = pytest.mark.long
 MINUTES, GIGABYTES = 20, 8
 
@@ -50,6 +56,15 @@ def test_every_scanned_room_has_a_dense_mesh(full):
     counts = {mesh.name: PlyData.read(mesh)["vertex"].count for mesh in meshes}
     assert counts
     assert min(counts.values()) >= 50_000, counts
+
+
+def test_frames_of_scannets_own_size():
+    rig = default_rig((1296, 968), (640, 480))
+    room = make_room(SEEDS["test"][0])
+    frame = record(room, rig, walk(room, 0, 2)[1], numpy_generator(0))
+    assert frame.colour.shape == (968, 1296, 3)
+    assert frame.depth.shape == (480, 640)
+    assert 0.5 < np.median(frame.depth[frame.depth > 0]) / 1000 < 8  # metres in a room
 
 
 def test_a_quickstart_killed_at_random_moments_ends_as_an_uninterrupted_one(tmp_path):

@@ -63,8 +63,8 @@ def run_pretrain(
         recipe: what to do.
         data: store of the training frames.
         heldout: store of other scans, for the curves.
-        out: folder for log.jsonl, state.safetensors, method.safetensors, backbone.safetensors, backbone.json and
-            result.json.
+        out: folder for run.json (recipe, version, data, teacher), log.jsonl, state.safetensors, method.safetensors,
+            backbone.safetensors, backbone.json and result.json.
         report: progress callback.
         permute_targets: the control that pairs each cloud with another frame's target.
         device: where to train.
@@ -82,14 +82,21 @@ def run_pretrain(
     identity = recipe_hash(recipe, {**data_hashes, "permuted": permute_targets})
     if (Path(out) / "result.json").exists():
         result = read_json(Path(out) / "result.json")
-        if result["identity"] != identity:
-            raise RecipeError(f"{out}: holds a run of another recipe or other data. Choose another output folder")
+        _require_identity(Path(out), result, identity)
         return result
     if len(train_store) < recipe.engine.batch_size:
         raise RecipeError(
             f"{data}: {len(train_store)} frames are fewer than one batch of {recipe.engine.batch_size}. "
             "Prepare more scans, or give a smaller batch size"
         )
+    card = {
+        "identity": identity,
+        "recipe": as_json(recipe),
+        "version": __version__,
+        "data": {"store": train_store.manifest_hash, "frames": len(train_store), "targets_permuted": permute_targets},
+        "teacher": train_store.manifest["teacher"],
+    }
+    _claim(Path(out), card)
     torch.manual_seed(recipe.engine.seed)
     method = build_method(recipe, train_store)
     loader = train_loader(recipe, train_store)
@@ -112,15 +119,8 @@ def run_pretrain(
         },
         "curve": rows,
     }
-    card = {
-        "recipe": as_json(recipe),
-        "version": __version__,
-        "data": {"store": train_store.manifest_hash, "frames": len(train_store), "targets_permuted": permute_targets},
-        "teacher": train_store.manifest["teacher"],
-        "heldout": result["heldout"],
-    }
     save_tensors(Path(out) / "method.safetensors", method.state_dict(), {"identity": identity})
-    save_backbone(method.backbone, Path(out), card)
+    save_backbone(method.backbone, Path(out), {**card, "heldout": result["heldout"]})
     write_json(Path(out) / "result.json", result)
     return result
 
@@ -131,6 +131,19 @@ def summary(result: dict) -> str:
     warning = result["curve"][-1].get("warning")
     warnings = [f"WARNING: {warning}"] if warning else []
     return ", ".join([f"{result['steps']} steps", *figures, f"{result['seconds']:.0f} s", *warnings])
+
+
+def _claim(out: Path, card: dict) -> None:
+    """Write down what the folder's run is, or make sure that it is this one."""
+    path = out / "run.json"
+    if path.exists():
+        _require_identity(out, read_json(path, "Choose another output folder"), card["identity"])
+    write_json(path, card)
+
+
+def _require_identity(out: Path, there: dict, identity: str) -> None:
+    if there.get("identity") != identity:
+        raise RecipeError(f"{out}: holds a run of another recipe or other data. Choose another output folder")
 
 
 def _require_same_teacher(train: FrameStore, heldout: FrameStore) -> None:

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from pointdistill import __version__
 from pointdistill.datasets.modelnet40 import ObjectSet
 from pointdistill.engine.finetune import FinetuneConfig, finetune, run_identity
 from pointdistill.errors import RecipeError, TrainingDiverged
 from pointdistill.losses import Losses
 from pointdistill.models.point_transformer import PointTransformer, create_backbone
-from pointdistill.tasks.base import Splits
+from pointdistill.tasks.base import Splits, fingerprint
 from pointdistill.tasks.classification import Classification, ClassificationBatch, ClassificationModel
 from pointdistill.tensors import load_tensors
 
@@ -90,7 +91,8 @@ def test_result_log_and_files(tmp_path: Path) -> None:
     assert [step for step, _ in result["curve"]] == [3, 6]
     rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6] and all("loss" in row for row in rows)
-    assert json.loads((tmp_path / "model.json").read_text())["backbone"]["width"] == 24
+    card = json.loads((tmp_path / "model.json").read_text())
+    assert card["backbone"]["width"] == 24 and card["version"] == __version__ and card["data"] == fingerprint(DATA)
 
 
 def test_a_finished_run_is_not_repeated(tmp_path: Path) -> None:

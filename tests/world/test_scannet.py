@@ -16,10 +16,13 @@ from plyfile import PlyData
 from pointdistill.datasets.scannet.scenes import read_scene
 from pointdistill.datasets.scannet.sens import SensReader
 from pointdistill.errors import DataError
+from pointdistill.seeding import numpy_generator
 from pointdistill.world import scannet
-from pointdistill.world.cameras import walk
+from pointdistill.world.cameras import default_rig, walk
 from pointdistill.world.captioned import write_captioned_images
 from pointdistill.world.label_table import COLUMNS, LABELS
+from pointdistill.world.recall import caption_of
+from pointdistill.world.render import record
 from pointdistill.world.rooms import make_room
 from pointdistill.world.scannet import ScanNetSettings, scan_placement, write_scan, write_scannet
 
@@ -184,6 +187,16 @@ def test_other_settings_in_the_same_folder_are_refused(root: Path):
         write_scannet(root, {"train": [7], "val": [8]}, replace(SETTINGS, frames=13), workers=1)
     with pytest.raises(DataError, match="other settings"):
         write_scannet(root, {"train": [7], "val": [9]}, SETTINGS, workers=1)
+
+
+def test_what_a_frame_shows_can_be_told_again(root: Path):
+    frame = record(
+        make_room(7),
+        default_rig(SETTINGS.colour_size, SETTINGS.depth_size),
+        walk(make_room(7), 7, SETTINGS.frames, SETTINGS.rate_hz)[5],
+        numpy_generator(7, "frame", 5),
+    )
+    assert caption_of(root, NAME, 5) == frame.caption
 
 
 def test_the_loaders_read_what_was_written(root: Path):

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from pointdistill import __version__
 from pointdistill.engine.checkpoint import resume, save_checkpoint
 from pointdistill.engine.log import Report, RunLog, read_log
 from pointdistill.engine.optim import adamw, cosine_with_warmup, set_learning_rate
@@ -142,7 +143,7 @@ def finetune(
             report(done, config.steps, f"loss {losses.total.item():.3f}")
         trained = time.monotonic() - started
         test = task.evaluate(model, data.test, seed)
-    return _finish(out, identity, task, config, seed, model, test, trained)
+    return _finish(out, identity, task, config, seed, model, test, trained, fingerprint(data))
 
 
 def run_identity(task: Task, backbone: PointTransformer, data: Splits, config: FinetuneConfig, seed: int) -> str:
@@ -212,6 +213,7 @@ def _finish(
     model: TaskModel,
     test: Figures,
     seconds: float,
+    data: str,
 ) -> Figures:
     curve = [[row["step"], row["validation"]] for row in read_log(out / "log.jsonl") if "validation" in row]
     result = {
@@ -229,6 +231,7 @@ def _finish(
     }
     card = {key: result[key] for key in ("task", "settings", "config", "seed", "steps", "identity")}
     save_tensors(out / "model.safetensors", model.state_dict(), {"format": "pointdistill task model"})
+    card |= {"version": __version__, "data": data}
     write_json(out / "model.json", {**card, "backbone": asdict(model.backbone.config)})  # type: ignore[arg-type]
     write_json(out / "result.json", result)
     (out / CHECKPOINT).unlink(missing_ok=True)
