@@ -149,6 +149,7 @@ def test_quickstart_trains_all_columns_alike():
     differing = {name for name in ("backbone", "frames", "engine", "teacher") if _differs(thorough, name)}
     assert not differing
     assert thorough.permuted and len(thorough.seeds) == len(thorough.pretrain_seeds) == 5
+    assert thorough.pretrain == quickstart("full").pretrain and len(thorough.control_seeds) == 3
     assert len(quickstart("full").seeds) == 3 and len(quickstart("fast").seeds) == 1
     for mode in MODES:
         recipe = quickstart(mode)

@@ -41,10 +41,9 @@ def inits(recipe: QuickstartRecipe) -> list[Init]:
     return chosen
 
 
-def pretraining_seed(recipe: QuickstartRecipe, seed: int) -> int:
-    """The pre-training that a downstream seed starts from."""
-    seeds = recipe.pretrain_seeds
-    return seeds[recipe.seeds.index(seed) % len(seeds)]
+def pretraining_seeds(recipe: QuickstartRecipe, init: Init) -> tuple[int, ...]:
+    """The seeds of an initialisation's pre-trainings."""
+    return {"scratch": (), "distilled": recipe.pretrain_seeds}.get(init, recipe.control_seeds)
 
 
 def labels_of(recipe: QuickstartRecipe, task: TaskRecipe) -> int | None:
@@ -75,8 +74,9 @@ def plan(recipe: QuickstartRecipe, layout: Layout) -> list[Job]:
 
 
 def _pretraining(recipe: QuickstartRecipe, layout: Layout) -> Iterator[Job]:
-    for seed in recipe.pretrain_seeds:
-        for method in inits(recipe)[1:]:
+    # By seed first: what fine-tuning starts from is there early.
+    for seed in sorted({*recipe.pretrain_seeds, *recipe.control_seeds}):
+        for method in (method for method in inits(recipe) if seed in pretraining_seeds(recipe, method)):
             chosen = recipe.point_mae if method == "point_mae" else recipe.pretrain
             assert chosen is not None
             arguments = {"recipe": with_seed(chosen, seed), "layout": layout, "permuted": method == "permuted"}
@@ -94,7 +94,8 @@ def _baselines(recipe: QuickstartRecipe, layout: Layout) -> Iterator[Job]:
 
 
 def _downstream(run: Run, recipe: QuickstartRecipe, layout: Layout) -> Job:
-    seed = pretraining_seed(recipe, run.seed)
+    seeds = pretraining_seeds(recipe, run.init)
+    seed = seeds[recipe.seeds.index(run.seed) % len(seeds)] if seeds else 0
     scratch = run.init == "scratch"
     arguments = {
         "recipe": recipe.tasks[run.task],

@@ -14,7 +14,7 @@ from pointdistill.files import read_json
 from pointdistill.metrics.significance import holm, mean_std, paired
 from pointdistill.parallel import usable_cores
 from pointdistill.quickstart.layout import Layout
-from pointdistill.quickstart.plan import Run, inits, labels_of, runs
+from pointdistill.quickstart.plan import Run, inits, labels_of, pretraining_seeds, runs
 from pointdistill.recipes.quickstart import QuickstartRecipe, TaskRecipe
 from pointdistill.recipes.recipe import as_json
 from pointdistill.report.comparison import p_text
@@ -85,8 +85,8 @@ def collect(layout: Layout, recipe: QuickstartRecipe) -> Results:
 
 def _pretraining(layout: Layout, recipe: QuickstartRecipe) -> list[PretrainingRun]:
     found = []
-    for method in inits(recipe)[1:]:
-        for seed in recipe.pretrain_seeds:
+    for method in inits(recipe):
+        for seed in pretraining_seeds(recipe, method):
             result = read_json(layout.pretraining(method, seed) / "result.json")
             curve = [PretrainingPoint(row["step"], row["loss"], row.get("heldout_r2")) for row in result["curve"]]
             found.append(
