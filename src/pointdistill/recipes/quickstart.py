@@ -50,7 +50,7 @@ class WorldRecipe:
     )
     train_rooms: int = 32
     val_rooms: int = 8
-    test_rooms: int = 24
+    test_rooms: int = 40
     scanning: ScanNetSettings = field(default_factory=lambda: ScanNetSettings((80, 60), (96, 72), frames=64))
     train_objects: int = 16
     val_objects: int = 8

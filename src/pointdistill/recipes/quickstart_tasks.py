@@ -3,6 +3,8 @@
 Each function returns the task and how it is trained; both are the same for every initialisation of the backbone.
 """
 
+from dataclasses import replace
+
 from pointdistill.engine.finetune import FinetuneConfig
 from pointdistill.models.detr3d import DecoderConfig
 from pointdistill.tasks.classification import Classification
@@ -31,7 +33,7 @@ def part_segmentation_small() -> tuple[PartSegmentation, FinetuneConfig]:
         embedding=32,
         dropout=0.0,
         limited_loss=True,
-        probe_points=64,
+        probe_points=32,
     )
     return task, _schedule(steps=250, batch_size=8)
 
@@ -82,7 +84,9 @@ def detection_small() -> tuple[Detection, FinetuneConfig]:
         quarter_turns=True,
         scale=(0.9, 1.1),
     )
-    return task, _schedule(steps=360, batch_size=4, clip=1.0)
+    # 3DETR wants slower backbones than the other heads, and longer: on validation rooms scratch gains 3.5 points AP25
+    # by a tenth of the head's rate instead of a quarter.
+    return task, replace(_schedule(steps=540, batch_size=4, clip=1.0), backbone_lr_scale=0.1)
 
 
 def _schedule(steps: int, batch_size: int, clip: float = 10.0) -> FinetuneConfig:
