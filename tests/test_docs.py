@@ -17,8 +17,10 @@ import pytest
 
 from pointdistill.cli import VERBS
 from pointdistill.recipes.paper import paper
-from pointdistill.recipes.quickstart import distillation
+from pointdistill.recipes.quickstart import distillation, quickstart
 from pointdistill.recipes.recipe import as_json
+from pointdistill.report.schema import read_results
+from pointdistill.report.tables import markdown_table
 from pointdistill.store import FIELDS
 from pointdistill.teachers.networks import TeacherConfig
 
@@ -208,6 +210,19 @@ def test_every_deviation_of_the_quickstart_is_explained():
     rows = [row for row in _rows("The quickstart's recipe, and why it differs") if row[0].startswith("`recipe.")]
     assert sorted(row[:3] for row in rows) == sorted(differing)
     assert all(row[3] for row in rows), "a deviation without a reason"
+
+
+def test_published_figures_are_those_of_todays_recipes():
+    found = sorted((ROOT / "docs" / "results").glob("*.json"))
+    assert found
+    for path in found:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        assert content["recipe"] == as_json(quickstart(content["mode"])), f"{path.name}: run it again"
+
+
+def test_readme_holds_the_published_table():
+    results = read_results(ROOT / "docs" / "results" / "quickstart-full.json")
+    assert markdown_table(results) in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def _imports(path: Path) -> Iterator[str]:
