@@ -76,7 +76,9 @@ def plan(recipe: QuickstartRecipe, layout: Layout) -> list[Job]:
 def _pretraining(recipe: QuickstartRecipe, layout: Layout) -> Iterator[Job]:
     # By seed first: what fine-tuning starts from is there early.
     for seed in sorted({*recipe.pretrain_seeds, *recipe.control_seeds}):
-        for method in (method for method in inits(recipe) if seed in pretraining_seeds(recipe, method)):
+        for method in inits(recipe):
+            if seed not in pretraining_seeds(recipe, method):
+                continue
             chosen = recipe.point_mae if method == "point_mae" else recipe.pretrain
             assert chosen is not None
             arguments = {"recipe": with_seed(chosen, seed), "layout": layout, "permuted": method == "permuted"}
