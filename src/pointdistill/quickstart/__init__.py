@@ -1,7 +1,9 @@
 """The quickstart: the whole pipeline on embedded data, from nothing to a table and a page."""
 
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from pointdistill.console import console
@@ -18,6 +20,9 @@ from pointdistill.recipes.recipe import as_json
 from pointdistill.report.page import write_page
 from pointdistill.report.schema import write_results
 from pointdistill.report.tables import print_results
+
+CLOCK_INTERVAL = 5.0
+"""Seconds between two notes of how long a stage has taken so far."""
 
 
 def run_quickstart(out: Path, mode: Mode = "full", workers: int | None = None) -> Path:
@@ -77,12 +82,28 @@ def _claim(layout: Layout, recipe: QuickstartRecipe) -> None:
 
 
 def _stage(layout: Layout, name: str, title: str, work: Callable[[], object]) -> None:
-    """Do a stage and add its wall seconds to those of earlier, interrupted calls."""
+    """Do a stage and add its wall seconds to those of earlier, interrupted calls.
+
+    They are written as they pass: a call that is killed leaves no word, and its time was spent all the same.
+    """
     console.rule(title, align="left", style="dim")
-    spent = read_json(layout.stages) if layout.stages.exists() else {}
-    began = time.perf_counter()
+    earlier = read_json(layout.stages) if layout.stages.exists() else {}
+    before, began = earlier.get(name, 0.0), time.perf_counter()
+    over = threading.Event()
+
+    def save() -> None:
+        write_json(layout.stages, earlier | {name: round(before + time.perf_counter() - began, 1)})
+
+    def keep() -> None:
+        while not over.wait(CLOCK_INTERVAL):
+            with suppress(OSError):  # a full disk is for the call itself to report
+                save()
+
+    clock = threading.Thread(target=keep, daemon=True)
+    clock.start()
     try:
         work()
     finally:
-        spent[name] = round(spent.get(name, 0.0) + time.perf_counter() - began, 1)
-        write_json(layout.stages, spent)
+        over.set()
+        clock.join()
+        save()
