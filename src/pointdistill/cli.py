@@ -27,7 +27,7 @@ def quickstart(out: Path | None = None, fast: bool = False, thorough: bool = Fal
     Args:
         out: folder for everything that is written; default quickstart, quickstart-fast or quickstart-thorough.
         fast: a smoke run of two minutes whose figures mean nothing.
-        thorough: five seeds with pre-training among them, significance tests, all controls (about 90 minutes).
+        thorough: five seeds with pre-training among them, significance tests, all controls (about 80 minutes).
         workers: processes; default the usable cores.
     """
     from pointdistill.quickstart import run_quickstart
