@@ -54,7 +54,7 @@ def bars(name: str, task: TaskResult) -> dict[str, Any]:
 def _group_label(line: Line, several: bool) -> str:
     """Protocol or, where there are several label budgets, the budget; in short lines, which plotly parts by <br>."""
     text = line.labels if several and line.protocol == FINE_TUNING else line.protocol
-    return "<br>".join(html.escape(part, quote=False) for part in textwrap.wrap(text, 12))
+    return "<br>".join(html.escape(part, quote=False) for part in textwrap.wrap(text, 10, break_on_hyphens=False))
 
 
 def _bar(line: Line, init: str) -> dict[str, Any]:
