@@ -80,6 +80,8 @@ def prepare(
 ):
     """Walk ScanNetV2 scans, run the frozen teacher once a frame, write a store of clouds and targets.
 
+    On a finished store, another teacher's targets are added to what is there.
+
     Args:
         data: folder of the data set (with scans/ and the split lists).
         out: folder of the store.
@@ -112,6 +114,7 @@ def pretrain(
     seed: int = 0,
     device: str = "cpu",
     compile: bool = False,
+    teacher: str | None = None,
 ):
     """Distil the teacher's targets in a store into a backbone; goes on from the last checkpoint in OUT.
 
@@ -125,12 +128,13 @@ def pretrain(
         seed: of initialisation, order, subsets, augmentation.
         device: where to train, for instance cuda.
         compile: run through torch.compile.
+        teacher: whose targets, where the store holds those of several: an identity, or the beginning of one.
     """
     from pointdistill.pretraining import run_named_recipe
 
     _at_least(1, epochs=epochs, batch_size=batch_size)
     _at_least(0, seed=seed)
-    run_named_recipe(recipe, data, heldout, out, epochs, batch_size, seed, device, compile)
+    run_named_recipe(recipe, data, heldout, out, epochs, batch_size, seed, device, compile, teacher)
 
 
 def teacher(
