@@ -1,5 +1,7 @@
 import io
 import json
+import socket
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -82,8 +84,12 @@ def test_few_valid_pixels_are_all_kept(root, tmp_path):
 def test_the_result_depends_on_no_worker(root, tmp_path):
     one = _prepare(root, tmp_path / "one")
     two = _prepare(root, tmp_path / "two", workers=2)
-    assert one.manifest_hash == two.manifest_hash
-    assert "/" not in json.dumps(one.manifest)  # no path of this machine
+    with ThreadPoolExecutor(3) as threads:
+        three = _prepare(root, tmp_path / "threads", executor=threads)
+    assert one.manifest_hash == two.manifest_hash == three.manifest_hash
+    manifests = [json.dumps(store.manifest) + json.dumps(store.targets_manifest) for store in (one, two, three)]
+    assert manifests[0] == manifests[1] == manifests[2]
+    assert "/" not in manifests[0] and socket.gethostname() not in manifests[0]  # no path, no name of this machine
     other = _prepare(root, tmp_path / "three", seed=1)
     assert not np.array_equal(one.points, other.points)
 

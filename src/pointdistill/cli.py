@@ -77,6 +77,7 @@ def prepare(
     keep_images: int | None = None,
     teacher: Path | None = None,
     workers: int | None = None,
+    scheduler: str | None = None,
 ):
     """Walk ScanNetV2 scans, run the frozen teacher once a frame, write a store of clouds and targets.
 
@@ -91,17 +92,34 @@ def prepare(
         keep_images: also keep jpegs of this short side, for methods that train on images.
         teacher: folder of a teacher that `teacher train` wrote; default the embedded one.
         workers: processes; default the usable cores.
+        scheduler: work on the workers of this dask scheduler instead, for instance tcp://node7:8786; they must see
+            DATA, OUT and the teacher under the same paths.
     """
+    from contextlib import nullcontext
     from functools import partial
 
+    from pointdistill.cluster import cluster_executor
     from pointdistill.prepare import prepare_frames
     from pointdistill.teachers.small import load_small_teacher
 
     _at_least(1, every=every, points=points, keep_images=keep_images, workers=workers)
+    if scheduler and workers:
+        raise PointdistillError("--scheduler and --workers exclude each other: the cluster has its own workers")
+    if scheduler:  # its workers may stand in other folders
+        data, teacher = data.absolute(), teacher and teacher.absolute()
     factory = partial(load_small_teacher, teacher)
-    prepare_frames(
-        data, out, factory, split=split, every=every, points=points, keep_images=keep_images, workers=workers
-    )
+    with cluster_executor(scheduler) if scheduler else nullcontext() as executor:
+        prepare_frames(
+            data,
+            out,
+            factory,
+            split=split,
+            every=every,
+            points=points,
+            keep_images=keep_images,
+            workers=workers,
+            executor=executor,
+        )
 
 
 def pretrain(

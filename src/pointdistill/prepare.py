@@ -86,7 +86,7 @@ def prepare_recordings(
             module, or functools.partial of one).
         source: what the recordings are, for the manifest.
         workers: processes; the number of usable cores unless told. 1 works in this process.
-        executor: another concurrent.futures executor to work on.
+        executor: another concurrent.futures executor to work on, for instance `cluster.cluster_executor`'s.
 
     Returns:
         The store, opened with this teacher's targets.
@@ -138,8 +138,8 @@ def _job(
     kept: dict[str, tuple[int, ...]],
 ) -> ScanJob:
     name = recording.name
-    parts = part_path(out, name), part_path(folder, name)
-    return ScanJob(recording, sizes[name], settings, *parts, spec, kept.get(name))
+    of_frames, of_targets = (part_path(place.absolute(), name) for place in (out, folder))  # workers stand elsewhere
+    return ScanJob(recording, sizes[name], settings, of_frames, of_targets, spec, kept.get(name))
 
 
 def _kept(out: Path, sizes: dict[str, int]) -> dict[str, tuple[int, ...]]:

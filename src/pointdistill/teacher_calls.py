@@ -67,7 +67,7 @@ def ask(spec: TeacherSpec, images: list[Image.Image], where: Path) -> Float16[np
     Raises:
         DataError: the teacher made here is another, or its targets are not what they should be; `where` is named.
     """
-    with _lock, _one_thread(), torch.inference_mode():
+    with _lock, _one_thread(), torch.inference_mode(), np.errstate(over="ignore"):  # too large: said below
         targets = _teacher(spec, where).targets(images).float().cpu().numpy().astype(np.float16)
     expected = (len(images), *spec.target_shape)
     if targets.shape != expected:
