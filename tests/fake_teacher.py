@@ -1,6 +1,9 @@
 """A teacher that needs no weights: its target is the mean colour of the image, and how often it was asked."""
 
 import hashlib
+import os
+import signal
+import threading
 from functools import partial
 from pathlib import Path
 
@@ -35,3 +38,28 @@ class MeanColourTeacher:
 def factory(log: Path | None = None, version: str = "a"):
     """A factory that worker processes can import."""
     return partial(MeanColourTeacher, log, version)
+
+
+class StallingTeacher(MeanColourTeacher):
+    """Its first call of all, in whatever process, writes that process's number to `stalled` and never ends."""
+
+    def __init__(self, stalled: Path, log: Path | None = None):
+        super().__init__(log)
+        self.stalled = stalled
+
+    def targets(self, images: list[Image.Image]) -> torch.Tensor:
+        try:
+            with self.stalled.open("x") as file:
+                file.write(f"{os.getpid()}\n")
+        except FileExistsError:
+            return super().targets(images)
+        threading.Event().wait()
+        raise AssertionError("never")
+
+
+class DeadlyTeacher(MeanColourTeacher):
+    """Asked, it ends its process as the system does when memory runs out."""
+
+    def targets(self, images: list[Image.Image]) -> torch.Tensor:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError("never")

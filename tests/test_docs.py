@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pointdistill import targets
 from pointdistill.cli import VERBS
 from pointdistill.recipes.paper import paper
 from pointdistill.recipes.quickstart import distillation, quickstart
@@ -146,7 +147,7 @@ def _anchors(page: Path) -> set[str]:
 
 @pages
 def test_commands_exist(page):
-    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    make_targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     for command in _commands(page):
         words = command.removeprefix("$ ").removeprefix(".venv/bin/").split()
         if len(words) > 1 and words[0] == "pointdistill" and re.fullmatch(r"[a-z]+", words[1]):
@@ -155,7 +156,7 @@ def test_commands_exist(page):
             given = {word.partition("=")[0] for word in words if re.match(r"--[a-z]", word)}
             assert given <= options | {"--help", "--debug"}, f"{page.name}: {command}"
         if len(words) > 1 and words[0] == "make" and re.fullmatch(r"[a-z-]+", words[1]):
-            assert words[1] in targets, f"{page.name}: {command}"
+            assert words[1] in make_targets, f"{page.name}: {command}"
 
 
 def _rows(section: str) -> list[list[str]]:
@@ -256,8 +257,9 @@ def _bytes_a_frame(points: int, prefix: tuple[int, int]) -> int:
     vectors = dict.fromkeys(("lower", "step", "centre"), (3,)) | dict.fromkeys(("colour_size", "depth_size"), (2,))
     scalars = dict.fromkeys(("scale", "counts", "scans", "frames"), (1,))
     shapes = {"points": (points, 3), "targets": prefix, **matrices, **vectors, **scalars}
-    assert set(shapes) == set(FIELDS)
-    return sum(np.dtype(kind).itemsize * math.prod(shapes[name]) for name, kind in FIELDS.items())
+    types = {**FIELDS, "targets": targets.DTYPE}
+    assert set(shapes) == set(types)
+    return sum(np.dtype(kind).itemsize * math.prod(shapes[name]) for name, kind in types.items())
 
 
 def test_bytes_a_frame_are_the_stores():

@@ -77,8 +77,11 @@ def prepare(
     keep_images: int | None = None,
     teacher: Path | None = None,
     workers: int | None = None,
+    scheduler: str | None = None,
 ):
     """Walk ScanNetV2 scans, run the frozen teacher once a frame, write a store of clouds and targets.
+
+    On a finished store, another teacher's targets are added to what is there.
 
     Args:
         data: folder of the data set (with scans/ and the split lists).
@@ -89,17 +92,34 @@ def prepare(
         keep_images: also keep jpegs of this short side, for methods that train on images.
         teacher: folder of a teacher that `teacher train` wrote; default the embedded one.
         workers: processes; default the usable cores.
+        scheduler: work on the workers of this dask scheduler instead, for instance tcp://node7:8786; they must see
+            DATA, OUT and the teacher under the same paths.
     """
+    from contextlib import nullcontext
     from functools import partial
 
+    from pointdistill.cluster import cluster_executor
     from pointdistill.prepare import prepare_frames
     from pointdistill.teachers.small import load_small_teacher
 
     _at_least(1, every=every, points=points, keep_images=keep_images, workers=workers)
+    if scheduler and workers:
+        raise PointdistillError("--scheduler and --workers exclude each other: the cluster has its own workers")
+    if scheduler:  # its workers may stand in other folders
+        data, teacher = data.absolute(), teacher and teacher.absolute()
     factory = partial(load_small_teacher, teacher)
-    prepare_frames(
-        data, out, factory, split=split, every=every, points=points, keep_images=keep_images, workers=workers
-    )
+    with cluster_executor(scheduler) if scheduler else nullcontext() as executor:
+        prepare_frames(
+            data,
+            out,
+            factory,
+            split=split,
+            every=every,
+            points=points,
+            keep_images=keep_images,
+            workers=workers,
+            executor=executor,
+        )
 
 
 def pretrain(
@@ -112,6 +132,7 @@ def pretrain(
     seed: int = 0,
     device: str = "cpu",
     compile: bool = False,
+    teacher: str | None = None,
 ):
     """Distil the teacher's targets in a store into a backbone; goes on from the last checkpoint in OUT.
 
@@ -125,12 +146,13 @@ def pretrain(
         seed: of initialisation, order, subsets, augmentation.
         device: where to train, for instance cuda.
         compile: run through torch.compile.
+        teacher: whose targets, where the store holds those of several: an identity, or the beginning of one.
     """
     from pointdistill.pretraining import run_named_recipe
 
     _at_least(1, epochs=epochs, batch_size=batch_size)
     _at_least(0, seed=seed)
-    run_named_recipe(recipe, data, heldout, out, epochs, batch_size, seed, device, compile)
+    run_named_recipe(recipe, data, heldout, out, epochs, batch_size, seed, device, compile, teacher)
 
 
 def teacher(

@@ -4,6 +4,7 @@ that one run at a time writes to."""
 import errno
 import json
 import os
+import secrets
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -36,7 +37,8 @@ def write_atomic(path: Path, write: Callable[[Path], T], sync: bool = True) -> T
         What `write` returned.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # Not the process's number alone: a thread, or another machine on the same file system, may write the same file.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
         result = write(temporary)
         if sync:

@@ -19,6 +19,11 @@ def write(folder: Path, content: dict[str, Any]) -> None:
     write_json(folder / NAME, content, sort_keys=True)
 
 
+def is_there(folder: Path) -> bool:
+    """Whether preparation finished in a folder."""
+    return (folder / NAME).is_file()
+
+
 def read(folder: Path) -> dict[str, Any]:
     """The manifest of a folder.
 
@@ -55,8 +60,12 @@ def claim(folder: Path, settings: dict[str, Any]) -> None:
 
 
 def check_same(folder: Path, there: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Raises DataError naming each setting in which prepared data differ from those asked for."""
+    """Raises DataError naming the format, or each setting, in which prepared data differ from those asked for."""
     wanted = json.loads(json.dumps(wanted))  # tuples become lists, as in the file
+    formats = there.get("format"), wanted.get("format")
+    if formats[0] != formats[1]:
+        problem = f"was prepared by another version (format {formats[0]}, this version has {formats[1]})"
+        raise DataError(folder, problem, "Name another folder, or delete this one.")
     different = [key for key in sorted({*there, *wanted}) if there.get(key) != wanted.get(key)]
     if different:
         was = ", ".join(f"{key}={_short(there.get(key))}" for key in different)

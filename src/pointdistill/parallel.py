@@ -69,8 +69,9 @@ def parallel_map(
     """`[function(item) for item in items]`, in the items' order, on processes, with a progress bar.
 
     The first exception cancels what has not begun and is raised as it is. `function` and the items must pickle
-    (they only travel between this process and its own children; nothing is ever stored that way). With `workers=1`
-    and no executor, everything runs in this process.
+    (they only travel between this process and its workers; nothing is ever stored that way). With `workers=1` and no
+    executor, everything runs in this process. Workers of a given executor are left running, and their deaths are its
+    own to explain (`cluster`).
     """
     if executor is None and (workers == 1 or len(items) <= 1):
         return [function(item) for item in track(items, description)]

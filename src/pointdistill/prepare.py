@@ -1,7 +1,8 @@
 """Recordings -> a store of frames: unproject depth and run the frozen teacher, once a frame (paper, section 3.3).
 
-The unit of work is one scan: its part file is written whole or not at all, the parts are put together at the end, and
-the manifest comes last. Neither the number of workers nor interruptions change a byte of the result.
+The unit of work is one scan, read once: its part files (frames, targets) are written whole or not at all, the parts are
+put together at the end, and the manifests come last. Neither the number of workers nor interruptions change a byte of
+the result.
 """
 
 import shutil
@@ -9,8 +10,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from pointdistill import manifest
+from pointdistill import manifest, targets
 from pointdistill.console import console
 from pointdistill.datasets.recording import Recording
 from pointdistill.datasets.scannet.layout import recordings as scannet_recordings
@@ -26,17 +28,10 @@ from pointdistill.prepared_labels import (
     prepare_part_shapes,
     prepare_scenes,
 )
-from pointdistill.scan_part import (
-    FrameSettings,
-    ScanJob,
-    forget_teachers,
-    part_is_whole,
-    part_path,
-    prepare_scan,
-    remember_teacher,
-)
-from pointdistill.store import FORMAT, FrameStore
-from pointdistill.store_writer import assemble
+from pointdistill.scan_part import FrameSettings, ScanJob, part_path, prepare_scan
+from pointdistill.store import FORMAT, FrameStore, frames_manifest, kept_frames
+from pointdistill.store_writer import assemble_frames, assemble_targets
+from pointdistill.teacher_calls import TeacherSpec, forget_teachers, remember_teacher
 from pointdistill.teachers.base import Teacher
 
 __all__ = [
@@ -83,62 +78,98 @@ def prepare_recordings(
 ) -> FrameStore:
     """Prepare recordings into a store at `out`, going on where an interrupted run was.
 
+    What is there is kept: frames are read and unprojected once, however many teachers are asked about them, and each
+    teacher once a frame. A second call with another teacher adds its targets and touches nothing else.
+
     Args:
         teacher_factory: makes the teacher; must pickle, since each worker process makes its own (a function of a
             module, or functools.partial of one).
         source: what the recordings are, for the manifest.
         workers: processes; the number of usable cores unless told. 1 works in this process.
-        executor: another concurrent.futures executor to work on.
+        executor: another concurrent.futures executor to work on, for instance `cluster.cluster_executor`'s.
+
+    Returns:
+        The store, opened with this teacher's targets.
 
     Raises:
-        DataError: a missing or unreadable recording, no usable frame, a folder that holds work with other settings or
-            another teacher, another run at work there, a full disk.
+        DataError: a missing or unreadable recording, no usable frame, a folder that holds work with other settings,
+            recordings that have changed since, another run at work there, a full disk.
     """
     out = Path(out)
     teacher = teacher_factory()
-    settings_there = {
-        "format": FORMAT,
-        "kind": "frames",
-        "source": source,
-        "scans": sorted(recording.name for recording in recordings),
-        **asdict(settings),
-        "teacher": {
-            "identity": teacher.identity,
-            "weights_hash": teacher.weights_hash,
-            "target_shape": list(teacher.target_shape),
-        },
-    }
+    spec = TeacherSpec.of(teacher, teacher_factory)
+    folder = targets.folder_of(out, spec.described())
+    of_frames, of_targets = _claims(recordings, settings, source, spec)
     sizes = {recording.name: _bytes_of(recording) for recording in recordings}
     with exclusive(out):
-        manifest.claim(out, settings_there)
-        if (out / manifest.NAME).is_file():
-            shutil.rmtree(out / "parts", ignore_errors=True)  # an interruption may have left them after the manifest
-            store = FrameStore.open(out)
-            manifest.check_sources(out, store.manifest["recording_bytes"], sizes)
-            return store
-        teacher_there = settings_there["teacher"]
-        jobs = [
-            ScanJob(
-                recording,
-                part_path(out, recording.name),
-                settings,
-                teacher_there,
-                teacher_factory,
-                sizes[recording.name],
-            )
-            for recording in sorted(recordings, key=lambda recording: recording.name)
-        ]
-        remember_teacher(teacher)
-        try:
-            (out / "parts").mkdir(exist_ok=True)
-            missing = [job for job in jobs if not part_is_whole(job)]
-            parallel_map(prepare_scan, missing, f"preparing {source} frames", workers, executor)
-        finally:
-            forget_teachers()
-        assemble(out, [job.recording.name for job in jobs], {**settings_there, "recording_bytes": sizes})
-        store = FrameStore.open(out)
-    _say_skipped(store)
-    return store
+        manifest.claim(out, of_frames)
+        kept = _kept(out, sizes)
+        manifest.claim(folder, of_targets)
+        if not (kept and _is_finished(folder)):
+            jobs = [_job(recording, out, folder, settings, spec, sizes, kept) for recording in recordings]
+            _run(sorted(jobs, key=lambda job: job.recording.name), teacher, source, workers, executor)
+            if not kept:
+                assemble_frames(out, of_frames["scans"], {**of_frames, "recording_bytes": sizes})
+            assemble_targets(out, folder, of_targets)
+            _say_finished(FrameStore.open(out, folder.name))
+        return FrameStore.open(out, folder.name)
+
+
+def _claims(
+    recordings: Sequence[Recording], settings: FrameSettings, source: str, teacher: TeacherSpec
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What decides a store's frames, and what decides a teacher's targets of them."""
+    of_frames = asdict(settings)
+    batch = of_frames.pop("batch")
+    scans = sorted(recording.name for recording in recordings)
+    return (
+        {"format": FORMAT, "kind": "frames", "source": source, "scans": scans, **of_frames},
+        {"format": FORMAT, "kind": "targets", "teacher": teacher.described(), "batch": batch},
+    )
+
+
+def _job(
+    recording: Recording,
+    out: Path,
+    folder: Path,
+    settings: FrameSettings,
+    spec: TeacherSpec,
+    sizes: dict[str, int],
+    kept: dict[str, tuple[int, ...]],
+) -> ScanJob:
+    name = recording.name
+    of_frames, of_targets = (part_path(place.absolute(), name) for place in (out, folder))  # workers stand elsewhere
+    return ScanJob(recording, sizes[name], settings, of_frames, of_targets, spec, kept.get(name))
+
+
+def _kept(out: Path, sizes: dict[str, int]) -> dict[str, tuple[int, ...]]:
+    """Numbers of each scan's frames where they are finished, else nothing.
+
+    Raises:
+        DataError: a recording has changed since.
+    """
+    if not manifest.is_there(out):
+        return {}
+    shutil.rmtree(out / "parts", ignore_errors=True)  # an interruption may have left them after the manifest
+    manifest.check_sources(out, frames_manifest(out)["recording_bytes"], sizes)
+    return kept_frames(out)
+
+
+def _is_finished(folder: Path) -> bool:
+    if not manifest.is_there(folder):
+        return False
+    shutil.rmtree(folder / "parts", ignore_errors=True)
+    return True
+
+
+def _run(jobs: list[ScanJob], teacher: Teacher, source: str, workers: int | None, executor: Executor | None) -> None:
+    """Make the parts that are missing."""
+    remember_teacher(teacher)
+    try:
+        missing = [job for job in jobs if any(job.missing())]
+        parallel_map(prepare_scan, missing, f"preparing {source} frames", workers, executor)
+    finally:
+        forget_teachers()
 
 
 def _bytes_of(recording: Recording) -> int:
@@ -147,10 +178,13 @@ def _bytes_of(recording: Recording) -> int:
     return Path(path).stat().st_size if path is not None and Path(path).is_file() else 0
 
 
-def _say_skipped(store: FrameStore) -> None:
+def _say_finished(store: FrameStore) -> None:
     skipped = store.manifest["skipped"]
     console.print(
-        f"{len(store)} frames of {len(store.scan_names)} scans in {store.path}; {len(skipped)} skipped", markup=False
+        f"{len(store)} frames of {len(store.scan_names)} scans in {store.path}; {len(skipped)} skipped; targets of "
+        f"{store.teacher['identity']}",
+        markup=False,
+        soft_wrap=True,
     )
     for entry in skipped[:3]:
         console.print(f"  skipped {entry['scan']} frame {entry['frame']}: {entry['why']}", markup=False)

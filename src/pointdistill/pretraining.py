@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from pointdistill import __version__
+from pointdistill import __version__, targets
 from pointdistill.console import console, progress
 from pointdistill.engine.log import Report
 from pointdistill.engine.pretrain import pretrain
@@ -56,6 +56,7 @@ def run_pretrain(
     report: Report = lambda done, total, note: None,
     permute_targets: bool = False,
     device: str = "cpu",
+    teacher: str | None = None,
 ) -> dict:
     """Pre-train, going on from the last checkpoint in `out`; a finished run is returned as it is.
 
@@ -68,16 +69,16 @@ def run_pretrain(
         report: progress callback.
         permute_targets: the control that pairs each cloud with another frame's target.
         device: where to train.
+        teacher: whose targets, where `data` holds those of several (`targets.choose`).
 
     Returns:
         The content of result.json: steps, seconds, held-out figures, the curve.
 
     Raises:
         RecipeError: `out` holds a run of another recipe or other data, the store has too few frames, or the two stores
-            hold targets of different teachers.
+            hold no targets of the same teacher.
     """
-    train_store, heldout_store = FrameStore.open(data), FrameStore.open(heldout)
-    _require_same_teacher(train_store, heldout_store)
+    train_store, heldout_store = _stores(data, heldout, teacher)
     data_hashes = {"data": train_store.manifest_hash, "heldout": heldout_store.manifest_hash}
     identity = recipe_hash(recipe, {**data_hashes, "permuted": permute_targets})
     if (Path(out) / "result.json").exists():
@@ -94,7 +95,7 @@ def run_pretrain(
         "recipe": as_json(recipe),
         "version": __version__,
         "data": {"store": train_store.manifest_hash, "frames": len(train_store), "targets_permuted": permute_targets},
-        "teacher": train_store.manifest["teacher"],
+        "teacher": train_store.teacher,
     }
     _claim(Path(out), card)
     torch.manual_seed(recipe.engine.seed)
@@ -146,22 +147,25 @@ def _require_identity(out: Path, there: dict, identity: str) -> None:
         raise RecipeError(f"{out}: holds a run of another recipe or other data. Choose another output folder")
 
 
-def _require_same_teacher(train: FrameStore, heldout: FrameStore) -> None:
-    if train.teacher != heldout.teacher:
-        names = [f"{store.teacher['identity']} {store.teacher['weights_hash'][:8]}" for store in (train, heldout)]
+def _stores(data: Path, heldout: Path, teacher: str | None) -> tuple[FrameStore, FrameStore]:
+    """Both stores with the same teacher's targets."""
+    train = FrameStore.open(data, teacher)
+    if targets.folder_of(heldout, train.teacher) not in targets.finished(heldout):
+        there = ", ".join(folder.name for folder in targets.finished(heldout)) or "no teacher"
         raise RecipeError(
-            f"{heldout.path}: its targets are of the teacher {names[1]}, those of {train.path} of {names[0]}. "
+            f"{heldout}: its targets are of {there}, those of {data} of {train.targets_name}. "
             "Prepare both with the same teacher"
         )
+    return train, FrameStore.open(heldout, train.targets_name)
 
 
-def load_distilled(recipe: PretrainRecipe, data: Path, out: Path) -> Distill:
+def load_distilled(recipe: PretrainRecipe, data: Path, out: Path, teacher: str | None = None) -> Distill:
     """The whole distillation model (backbone, concepts, projector) of a finished `run_pretrain`, ready to predict.
 
     Raises:
         CheckpointError: no such run, or one of another architecture.
     """
-    method = build_method(recipe, FrameStore.open(data))
+    method = build_method(recipe, FrameStore.open(data, teacher))
     tensors, _ = load_tensors(Path(out) / "method.safetensors")
     try:
         method.load_state_dict(tensors)
@@ -227,6 +231,7 @@ def run_named_recipe(
     seed: int,
     device: str,
     compile: bool,
+    teacher: str | None = None,
 ) -> None:
     """`pointdistill pretrain NAME`.
 
@@ -236,8 +241,8 @@ def run_named_recipe(
     _require_device(device)
     recipe = paper() if name == "paper" else quickstart("full").pretrain
     if name == "paper":
-        require_papers_store(recipe, FrameStore.open(data))
-    _warn_of_shared_scans(FrameStore.open(data), FrameStore.open(heldout))
+        require_papers_store(recipe, FrameStore.open(data, teacher))
+    _warn_of_shared_scans(*_stores(data, heldout, teacher))
     changes = {"epochs": epochs, "batch_size": batch_size}
     engine = replace(recipe.engine, **{key: value for key, value in changes.items() if value is not None})
     precision = "bfloat16" if device.startswith("cuda") else engine.precision
@@ -251,5 +256,6 @@ def run_named_recipe(
             out,
             lambda done, total, note: bars.update(task, completed=done, total=total, note=note),
             device=device,
+            teacher=teacher,
         )
     console.print(f"{out / 'backbone.safetensors'}: {summary(result)}", markup=False, soft_wrap=True)

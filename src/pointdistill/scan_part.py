@@ -1,17 +1,15 @@
-"""One scan's share of a frame store: its usable frames' points and targets, in one file, written whole or never."""
+"""One scan's share of a store: one part file of its usable frames, one of a teacher's targets; each whole or absent."""
 
 import io
 import json
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float32, Int64, UInt16
 from PIL import Image
 
@@ -20,7 +18,8 @@ from pointdistill.errors import DataError
 from pointdistill.files import UNREADABLE_IMAGE, write_arrays
 from pointdistill.seeding import numpy_generator
 from pointdistill.store import HALF_RANGE
-from pointdistill.teachers.base import Teacher
+from pointdistill.targets import DTYPE as TARGET_DTYPE
+from pointdistill.teacher_calls import TeacherSpec, ask
 
 _STEPS = (1 << 16) - 1
 _JPEG_QUALITY = 90
@@ -28,7 +27,7 @@ _JPEG_QUALITY = 90
 
 @dataclass(frozen=True)
 class FrameSettings:
-    """What decides the content of a frame store, beside the recordings and the teacher.
+    """What decides the content of a store, beside the recordings and the teacher. All but `batch` decides the frames.
 
     Attributes:
         every: take every n-th frame of a recording (the paper's "frame sampling 25").
@@ -49,52 +48,77 @@ class FrameSettings:
 
 @dataclass(frozen=True)
 class ScanJob:
-    """Everything a worker needs to know to write one part file."""
+    """Everything a worker needs to know to write a scan's part files; small when pickled.
+
+    Attributes:
+        recording: the scan.
+        recording_bytes: its size: parts of another size are of another recording.
+        frames_part, targets_part: where the two part files belong.
+        kept: numbers of the scan's frames in a store whose frames are finished; None while they are not.
+    """
 
     recording: Recording
-    part: Path
-    settings: FrameSettings
-    teacher: dict[str, Any]
-    teacher_factory: Callable[[], Teacher]
     recording_bytes: int
+    settings: FrameSettings
+    frames_part: Path
+    targets_part: Path
+    teacher: TeacherSpec
+    kept: tuple[int, ...] | None = None
+
+    def missing(self) -> tuple[bool, bool]:
+        """Whether the part of the frames, and that of the targets, has to be made."""
+        frames = self.kept is None and not _is_whole(self.frames_part, self.recording_bytes)
+        return frames, not _is_whole(self.targets_part, self.recording_bytes)
 
 
-def part_path(out: Path, scan: str) -> Path:
-    return out / "parts" / f"{scan}.npz"
+def part_path(folder: Path, scan: str) -> Path:
+    """Where a folder of frames or targets keeps a finished scan until all are."""
+    return folder / "parts" / f"{scan}.npz"
 
 
-def part_is_whole(job: ScanJob) -> bool:
+def _is_whole(path: Path, recording_bytes: int) -> bool:
     """Whether a finished part of this very recording lies there; the zip's checksums are compared."""
     try:
-        with zipfile.ZipFile(job.part) as file:
+        with zipfile.ZipFile(path) as file:
             if file.testzip() is not None:
                 return False
-        with np.load(job.part, allow_pickle=False) as part:
-            return int(part["recording_bytes"]) == job.recording_bytes
+        with np.load(path, allow_pickle=False) as part:
+            return int(part["recording_bytes"]) == recording_bytes
     except (FileNotFoundError, zipfile.BadZipFile, KeyError):
         return False
 
 
 def prepare_scan(job: ScanJob) -> None:
-    """Read one scan, skip what is unusable, ask the teacher, write the part file."""
-    skipped: list[dict[str, Any]] = []
-    rows: list[dict[str, np.ndarray]] = []
-    images: list[bytes] = []
-    with job.recording.open() as reader, _one_thread():
-        frames = _usable(job, reader, skipped)
+    """Read one scan once and write what is missing of it: its frames, the teacher's targets of them, or both."""
+    frames_missing, targets_missing = job.missing()
+    found = _Found()
+    with job.recording.open() as reader:
+        frames = _usable(job, reader, found.skipped)
         while chunk := list(islice(frames, job.settings.batch)):
-            targets = _targets(job, [image for image, _ in chunk])
-            for (image, row), target in zip(chunk, targets, strict=True):
-                rows.append({**row, "targets": target})
-                if job.settings.keep_images:
-                    images.append(_small_jpeg(image, job.settings.keep_images))
-        _write_part(job, reader, rows, images, skipped)
+            found.numbers += [frame.index for frame, _ in chunk]
+            if frames_missing:
+                _add_frames(job, reader, chunk, found)
+            if targets_missing:
+                found.targets.append(ask(job.teacher, [image for _, image in chunk], job.targets_part))
+        if frames_missing:
+            _write_frames(job, reader, found)
+    if targets_missing:
+        _write_targets(job, found)
 
 
-def _usable(
-    job: ScanJob, reader: FrameReader, skipped: list[dict[str, Any]]
-) -> Iterator[tuple[Image.Image, dict[str, np.ndarray]]]:
-    """The colour image and the point arrays of each usable frame; the others are put on the list."""
+@dataclass
+class _Found:
+    """What was found in a scan so far."""
+
+    numbers: list[int] = field(default_factory=list)
+    rows: list[dict[str, np.ndarray]] = field(default_factory=list)
+    images: list[bytes] = field(default_factory=list)
+    targets: list[np.ndarray] = field(default_factory=list)
+    skipped: list[dict[str, Any]] = field(default_factory=list)
+
+
+def _usable(job: ScanJob, reader: FrameReader, skipped: list[dict[str, Any]]) -> Iterator[tuple[Frame, Image.Image]]:
+    """Each usable frame with its colour image; the others are put on the list. The teacher has no say in it."""
     name, settings = job.recording.name, job.settings
 
     def broken(problem: BrokenFrame) -> None:
@@ -103,24 +127,31 @@ def _usable(
         skipped.append({"scan": name, "frame": problem.frame, "why": why})
 
     for frame in reader.every(settings.every, broken):
-        valid = np.flatnonzero(frame.depth)
-        image, why = None, _why_unusable(frame, len(valid), settings.min_valid)
+        image, why = None, _why_unusable(frame, settings.min_valid)
         if why is None and (image := _image(frame)) is None:
             why = "the colour image does not decode"
         if image is None:
             skipped.append({"scan": name, "frame": frame.index, "why": why})
             continue
-        generator = numpy_generator(settings.seed, "points", name, frame.index)
-        count = min(settings.points, len(valid))
+        yield frame, image
+
+
+def _add_frames(job: ScanJob, reader: FrameReader, chunk: list[tuple[Frame, Image.Image]], found: _Found) -> None:
+    for frame, image in chunk:
+        valid = np.flatnonzero(frame.depth)
+        generator = numpy_generator(job.settings.seed, "points", job.recording.name, frame.index)
+        count = min(job.settings.points, len(valid))
         chosen = valid[generator.choice(len(valid), count, replace=False, shuffle=False)]
         points = unproject(frame.depth, chosen, reader.depth_intrinsics, reader.depth_shift)
-        row = {**quantise(points), "poses": frame.pose, "frames": np.array(frame.index, np.int32)}
-        yield image, row
+        found.rows.append({**quantise(points), "poses": frame.pose, "frames": np.array(frame.index, np.int32)})
+        if job.settings.keep_images:
+            found.images.append(_small_jpeg(image, job.settings.keep_images))
 
 
-def _why_unusable(frame: Frame, valid: int, min_valid: float) -> str | None:
+def _why_unusable(frame: Frame, min_valid: float) -> str | None:
     if not np.isfinite(frame.pose).all():
         return "the pose is not finite"
+    valid = np.count_nonzero(frame.depth)
     if valid < max(min_valid * frame.depth.size, 1):
         return f"the depth is almost empty ({valid / frame.depth.size:.1%} valid)"
     return None
@@ -180,56 +211,8 @@ def _small_jpeg(image: Image.Image, short_side: int) -> bytes:
     return data.getvalue()
 
 
-def _targets(job: ScanJob, images: list[Image.Image]) -> np.ndarray:
-    with torch.inference_mode():
-        targets = _teacher(job).targets(images).float().cpu().numpy().astype(np.float16)
-    expected = (len(images), *job.teacher["target_shape"])
-    if targets.shape != expected:
-        problem = f"teacher {job.teacher['identity']} gave targets {targets.shape} where {expected} belong"
-        raise DataError(job.part, problem, "Its target_shape must be what it returns.")
-    if not np.isfinite(targets).all():
-        problem = f"teacher {job.teacher['identity']} gave targets that are not finite, or beyond float16"
-        raise DataError(job.part, problem, "Look at its weights, or scale its targets down.")
-    return targets
-
-
-_teachers: dict[tuple[str, str], Teacher] = {}
-"""Teachers of this process: a worker makes its teacher once, not once a scan."""
-
-
-def remember_teacher(teacher: Teacher) -> None:
-    _teachers[teacher.identity, teacher.weights_hash] = teacher
-
-
-def forget_teachers() -> None:
-    _teachers.clear()
-
-
-def _teacher(job: ScanJob) -> Teacher:
-    key = (job.teacher["identity"], job.teacher["weights_hash"])
-    if key not in _teachers:
-        teacher = job.teacher_factory()
-        if (teacher.identity, teacher.weights_hash) != key:
-            problem = f"a worker's teacher is {teacher.identity} {teacher.weights_hash[:8]}, not {key[0]} {key[1][:8]}"
-            raise DataError(job.part, problem, "The teacher's weights must not change while it works.")
-        remember_teacher(teacher)
-    return _teachers[key]
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """The order of a sum depends on the number of threads: with one, every worker gives the same bits."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _write_part(
-    job: ScanJob, reader: FrameReader, rows: list[dict[str, np.ndarray]], images: list[bytes], skipped: list
-) -> None:
+def _write_frames(job: ScanJob, reader: FrameReader, found: _Found) -> None:
+    rows = found.rows
     colour_to_depth = np.linalg.inv(reader.depth_extrinsics.astype(np.float64)) @ reader.colour_extrinsics
     constant = {
         "colour_intrinsics": reader.colour_intrinsics,
@@ -243,7 +226,30 @@ def _write_part(
         join = np.concatenate if name == "points" else np.stack
         arrays[name] = join([row[name] for row in rows])
     arrays["counts"] = np.array([len(row["points"]) for row in rows], np.int32)
-    arrays["image_bytes"] = np.array([len(image) for image in images], np.int64)
-    arrays["images"] = np.frombuffer(b"".join(images), np.uint8)
+    arrays["image_bytes"] = np.array([len(image) for image in found.images], np.int64)
+    arrays["images"] = np.frombuffer(b"".join(found.images), np.uint8)
     arrays["recording_bytes"] = np.array(job.recording_bytes, np.int64)
-    write_arrays(job.part, {"skipped": np.array(json.dumps(skipped)), **arrays})
+    write_arrays(job.frames_part, {"skipped": np.array(json.dumps(found.skipped)), **arrays})
+
+
+def _write_targets(job: ScanJob, found: _Found) -> None:
+    if job.kept is not None:
+        require_same_frames(job.recording.name, job.frames_part.parents[1], job.kept, found.numbers)
+    arrays = {
+        "frames": np.array(found.numbers, np.int32),
+        "targets": np.concatenate([np.empty((0, *job.teacher.target_shape), TARGET_DTYPE), *found.targets]),
+        "recording_bytes": np.array(job.recording_bytes, np.int64),
+    }
+    write_arrays(job.targets_part, arrays)
+
+
+def require_same_frames(scan: str, store: Path, prepared: Sequence[int], found: Sequence[int]) -> None:
+    """Targets are only of use with the frames they belong to.
+
+    Raises:
+        DataError: a scan's usable frames are not those in the store.
+    """
+    if list(prepared) != list(found):
+        first = min({*prepared} ^ {*found})
+        problem = f"{scan} has {len(found)} usable frames now, {len(prepared)} when it was prepared (first: {first})"
+        raise DataError(store, problem, "The recording has changed: delete the store, or name another folder.")

@@ -1,4 +1,7 @@
-"""Prepared frames: memory-mapped arrays, one row a frame, and a manifest. Written by prepare.py, read by loader.py."""
+"""Prepared frames and one teacher's targets of them: memory-mapped arrays, one row a frame, and their manifests.
+
+Written by prepare.py, read by loader.py.
+"""
 
 import io
 from dataclasses import dataclass, field
@@ -10,10 +13,10 @@ import numpy as np
 from jaxtyping import Bool, Float16, Float32, Int, Int16, Int32, Int64
 from PIL import Image
 
-from pointdistill import manifest
+from pointdistill import manifest, targets
 from pointdistill.errors import DataError
 
-FORMAT = 1
+FORMAT = 2
 HALF_RANGE = 1 << 15
 """Added to the int16 coordinates to make them count from the lower corner of the frame's box."""
 
@@ -32,9 +35,8 @@ FIELDS: dict[str, str] = {
     "poses": "float32",
     "scans": "int32",
     "frames": "int32",
-    "targets": "float16",
 }
-"""The arrays of a store, one .npy each, and their types."""
+"""The arrays of a store's frames, one .npy each, and their types; the targets are `targets.DTYPE`."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class FrameStore:
 
     Attributes:
         path: the store's folder.
-        manifest: what it was made from: settings, teacher, skipped frames, hashes.
+        manifest: what the frames were made from: settings, scans, skipped frames, hashes.
+        targets_manifest: whose the targets are, the hashes of their file and of the frames they belong to.
         points: int16 coordinates; `lower + (points + 32768) * step` is in the depth camera's frame. Rows from
             `counts` on are filling.
         counts: how many points each frame has.
@@ -59,6 +62,7 @@ class FrameStore:
 
     path: Path
     manifest: dict[str, Any] = field(repr=False)
+    targets_manifest: dict[str, Any] = field(repr=False)
     points: Int16[np.ndarray, "frames points 3"] = field(repr=False)
     counts: Int32[np.ndarray, "frames"] = field(repr=False)
     lower: Float32[np.ndarray, "frames 3"] = field(repr=False)
@@ -76,23 +80,28 @@ class FrameStore:
     targets: Float16[np.ndarray, "frames prefix dim"] = field(repr=False)
 
     @classmethod
-    def open(cls, path: str | Path, verify: bool = False) -> "FrameStore":
-        """Open a finished store; sizes and types of all arrays are checked against the manifest.
+    def open(cls, path: str | Path, teacher: str | None = None, verify: bool = False) -> "FrameStore":
+        """Open a finished store; sizes and types of all arrays are checked against the manifests.
 
         Args:
-            verify: also compare the sha256 of every file with the manifest's.
+            teacher: whose targets: an identity, its slug, or a beginning of one (`targets.choose`). It may be left out
+                where there is one.
+            verify: also compare the sha256 of every file with the manifests'.
 
         Raises:
-            DataError: no manifest (preparation did not finish), another format, or a file that differs from it.
+            DataError: no manifest (preparation did not finish), another format, a file that differs from it, no targets
+                of this teacher, or those of several to choose from.
         """
         path = Path(path)
-        content = manifest.read(path)
-        if content.get("kind") != "frames" or content.get("format") != FORMAT:
-            raise DataError(path / manifest.NAME, f"is not of a frame store of format {FORMAT}", manifest.AGAIN)
+        content = frames_manifest(path)
         for name, entry in content["files"].items():
             _check_file(path / name, entry, verify)
         arrays = {name: _map(path / f"{name}.npy", content["files"][f"{name}.npy"]) for name in FIELDS}
-        return cls(path, content, **arrays)
+        folder = targets.choose(path, teacher)
+        of_targets = _targets_manifest(path, folder)
+        entry = of_targets["files"][targets.ARRAY]
+        _check_file(folder / targets.ARRAY, entry, verify)
+        return cls(path, content, of_targets, **arrays, targets=_map(folder / targets.ARRAY, entry))
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -104,7 +113,12 @@ class FrameStore:
     @property
     def teacher(self) -> dict[str, Any]:
         """identity, weights_hash and target_shape of the teacher."""
-        return self.manifest["teacher"]
+        return self.targets_manifest["teacher"]
+
+    @property
+    def targets_name(self) -> str:
+        """Name of the folder of the targets: what another store calls the same teacher's."""
+        return targets.folder_of(self.path, self.teacher).name
 
     @property
     def target_shape(self) -> tuple[int, int]:
@@ -112,8 +126,8 @@ class FrameStore:
 
     @property
     def manifest_hash(self) -> str:
-        """sha256 of the manifest, and through the hashes in it of all data."""
-        return manifest.file_sha256(self.path / manifest.NAME)
+        """sha256 of the targets' manifest, and through the hashes in it of the frames and of these targets alone."""
+        return manifest.file_sha256(targets.folder_of(self.path, self.teacher) / manifest.NAME)
 
     def cloud(self, index: int) -> Float32[np.ndarray, "points 3"]:
         """All points of a frame, metres, in the depth camera's frame."""
@@ -163,6 +177,34 @@ class FrameStore:
         for rows in np.array_split(chosen, -(-len(chosen) // 1024)):
             squares += ((self.targets[rows] - mean) ** 2).sum(0)
         return mean.astype(np.float32), np.sqrt(squares / len(chosen)).astype(np.float32)
+
+
+def frames_manifest(path: Path) -> dict[str, Any]:
+    """The manifest of a store's finished frames.
+
+    Raises:
+        DataError: it is not there (preparation did not finish), damaged, or of another format.
+    """
+    content = manifest.read(path)
+    if content.get("kind") != "frames" or content.get("format") != FORMAT:
+        raise DataError(path / manifest.NAME, f"is not of a frame store of format {FORMAT}", manifest.AGAIN)
+    return content
+
+
+def kept_frames(path: Path) -> dict[str, tuple[int, ...]]:
+    """Numbers of the frames of each scan in a store whose frames are finished."""
+    content = frames_manifest(path)
+    scans, frames = (_map(path / f"{name}.npy", content["files"][f"{name}.npy"]) for name in ("scans", "frames"))
+    return {name: tuple(frames[scans == number].tolist()) for number, name in enumerate(content["scans"])}
+
+
+def _targets_manifest(path: Path, folder: Path) -> dict[str, Any]:
+    content = manifest.read(folder)
+    if content.get("kind") != "targets" or content.get("format") != FORMAT:
+        raise DataError(folder / manifest.NAME, f"is not of targets of format {FORMAT}", manifest.AGAIN)
+    if content["frames"] != manifest.file_sha256(path / manifest.NAME):
+        raise DataError(folder, f"holds targets of other frames than {path} does", manifest.AGAIN)
+    return content
 
 
 def _check_file(path: Path, entry: dict[str, Any], verify: bool) -> None:

@@ -1,4 +1,4 @@
-"""Parts of all scans -> the arrays of a frame store, its manifest last."""
+"""Parts of all scans -> the arrays of a store: its frames, one teacher's targets; each with its manifest last."""
 
 import json
 import os
@@ -13,12 +13,13 @@ import numpy as np
 from pointdistill import manifest
 from pointdistill.console import track
 from pointdistill.errors import DataError
-from pointdistill.scan_part import part_path
-from pointdistill.store import FIELDS
+from pointdistill.scan_part import part_path, require_same_frames
+from pointdistill.store import FIELDS, kept_frames
+from pointdistill.targets import ARRAY, DTYPE
 
 
-def assemble(out: Path, scans: list[str], settings: dict[str, Any]) -> None:
-    """Put the parts of all scans together, in the scans' order, write the manifest, remove the parts.
+def assemble_frames(out: Path, scans: list[str], settings: dict[str, Any]) -> None:
+    """Put the frames' parts of all scans together, in the scans' order, write the manifest, remove the parts.
 
     Raises:
         DataError: no scan has a usable frame.
@@ -47,13 +48,38 @@ def assemble(out: Path, scans: list[str], settings: dict[str, Any]) -> None:
     shutil.rmtree(out / "parts")
 
 
+def assemble_targets(out: Path, folder: Path, settings: dict[str, Any]) -> None:
+    """Put one teacher's targets together, in the order of the store's finished frames, write their manifest, remove
+    the parts.
+
+    Raises:
+        DataError: targets that are not of these frames.
+    """
+    kept = kept_frames(out)
+    shape = (sum(len(numbers) for numbers in kept.values()), *settings["teacher"]["target_shape"])
+    with _partial(folder, ARRAY).open("wb") as file:
+        _write_header(file, DTYPE, shape)
+        for (scan, numbers), part in zip(kept.items(), _parts(folder, list(kept)), strict=True):
+            require_same_frames(scan, out, numbers, part["frames"].tolist())
+            file.write(part["targets"].tobytes())
+        _to_disk(file)
+    _partial(folder, ARRAY).replace(folder / ARRAY)
+    content = {
+        **settings,
+        "frames": manifest.file_sha256(out / manifest.NAME),
+        "files": {ARRAY: _describe(folder / ARRAY)},
+    }
+    manifest.write(folder, content)
+    shutil.rmtree(folder / "parts")
+
+
 def _partial(out: Path, name: str) -> Path:
     return out / f"{name}.partial"
 
 
-def _parts(out: Path, scans: list[str]) -> Iterator[Any]:
+def _parts(folder: Path, scans: list[str]) -> Iterator[Any]:
     for scan in scans:
-        with np.load(part_path(out, scan), allow_pickle=False) as part:
+        with np.load(part_path(folder, scan), allow_pickle=False) as part:
             yield part
 
 

@@ -1,0 +1,106 @@
+"""A teacher in a worker: described when it travels, made once a process, asked by one thread at a time."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float16
+from PIL import Image
+
+from pointdistill.errors import DataError
+from pointdistill.teachers.base import Teacher
+
+
+@dataclass(frozen=True)
+class TeacherSpec:
+    """A teacher as it travels to a worker: what it must turn out to be, and how to make it.
+
+    Attributes:
+        identity, weights_hash, target_shape: the teacher's own.
+        factory: makes the teacher; small when pickled, since it travels with every scan.
+    """
+
+    identity: str
+    weights_hash: str
+    target_shape: tuple[int, int]
+    factory: Callable[[], Teacher]
+
+    @classmethod
+    def of(cls, teacher: Teacher, factory: Callable[[], Teacher]) -> "TeacherSpec":
+        return cls(teacher.identity, teacher.weights_hash, teacher.target_shape, factory)
+
+    def described(self) -> dict[str, Any]:
+        """What a manifest says of a teacher."""
+        return {
+            "identity": self.identity,
+            "weights_hash": self.weights_hash,
+            "target_shape": list(self.target_shape),
+        }
+
+
+_lock = threading.Lock()
+_teachers: dict[tuple[str, str], Teacher] = {}
+"""The last teacher of this process: a worker makes it once, not once a scan."""
+
+
+def remember_teacher(teacher: Teacher) -> None:
+    with _lock:
+        _keep(teacher)
+
+
+def forget_teachers() -> None:
+    with _lock:
+        _teachers.clear()
+
+
+def ask(spec: TeacherSpec, images: list[Image.Image], where: Path) -> Float16[np.ndarray, "images prefix dim"]:
+    """The teacher's targets of some images, from one thread of computation whoever asks.
+
+    Threads of one process (a dask worker may run several tasks) take turns: no teacher promises to be safe in more than
+    one, and the number of torch's threads is the process's.
+
+    Raises:
+        DataError: the teacher made here is another, or its targets are not what they should be; `where` is named.
+    """
+    with _lock, _one_thread(), torch.inference_mode(), np.errstate(over="ignore"):  # too large: said below
+        targets = _teacher(spec, where).targets(images).float().cpu().numpy().astype(np.float16)
+    expected = (len(images), *spec.target_shape)
+    if targets.shape != expected:
+        problem = f"teacher {spec.identity} gave targets {targets.shape} where {expected} belong"
+        raise DataError(where, problem, "Its target_shape must be what it returns.")
+    if not np.isfinite(targets).all():
+        problem = f"teacher {spec.identity} gave targets that are not finite, or beyond float16"
+        raise DataError(where, problem, "Look at its weights, or scale its targets down.")
+    return targets
+
+
+def _teacher(spec: TeacherSpec, where: Path) -> Teacher:
+    key = (spec.identity, spec.weights_hash)
+    if key not in _teachers:
+        teacher = spec.factory()
+        if (teacher.identity, teacher.weights_hash) != key:
+            problem = f"a worker's teacher is {teacher.identity} {teacher.weights_hash[:8]}, not {key[0]} {key[1][:8]}"
+            raise DataError(where, problem, "The teacher's weights must not change while it works.")
+        _keep(teacher)
+    return _teachers[key]
+
+
+def _keep(teacher: Teacher) -> None:
+    _teachers.clear()  # a cluster's worker outlives many runs: only the last teacher stays in its memory
+    _teachers[teacher.identity, teacher.weights_hash] = teacher
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """The order of a sum depends on the number of threads: with one, every worker gives the same bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
