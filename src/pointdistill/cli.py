@@ -125,8 +125,8 @@ def prepare(
 def pretrain(
     recipe: Annotated[Literal["paper", "quickstart"], Positional],
     data: Path,
-    heldout: Path,
     out: Path,
+    heldout: Path | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
     seed: int = 0,
@@ -136,15 +136,17 @@ def pretrain(
 ):
     """Distil the teacher's targets in a store into a backbone; goes on from the last checkpoint in OUT.
 
+    On several processes: torchrun --nproc-per-node N -m pointdistill pretrain ... learns the same.
+
     Args:
         recipe: a named recipe; `paper` is Table 8.
         data: store written by `prepare`.
-        heldout: store of other scans, for the held-out R^2.
+        heldout: store of other scans, for the held-out R^2; without it there is none.
         out: folder of log, checkpoints and backbone.safetensors.
         epochs: instead of the recipe's.
-        batch_size: instead of the recipe's.
+        batch_size: frames a step, over all processes, instead of the recipe's.
         seed: of initialisation, order, subsets, augmentation.
-        device: where to train, for instance cuda.
+        device: where to train, for instance cuda (of several processes, each takes a GPU).
         compile: run through torch.compile.
         teacher: whose targets, where the store holds those of several: an identity, or the beginning of one.
     """

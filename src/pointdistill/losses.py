@@ -2,8 +2,11 @@
 
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from pointdistill import distributed
 
 
 class Losses(NamedTuple):
@@ -11,3 +14,8 @@ class Losses(NamedTuple):
 
     total: Float[Tensor, ""]
     parts: dict[str, Float[Tensor, ""]]
+
+    def over_all(self, share: float) -> "Losses":
+        """The same over the whole batch, of which these are a `share` (`distributed.share`), without gradients."""
+        sums = distributed.summed(torch.stack([self.total, *self.parts.values()]).detach().float() * share)
+        return Losses(sums[0], dict(zip(self.parts, sums[1:], strict=True)))

@@ -16,6 +16,7 @@ from pointdistill import manifest, targets
 from pointdistill.console import console
 from pointdistill.datasets.recording import Recording
 from pointdistill.datasets.scannet.layout import recordings as scannet_recordings
+from pointdistill.datasets.scannet.layout import terms_of_use as scannet_terms
 from pointdistill.files import exclusive
 from pointdistill.parallel import parallel_map
 from pointdistill.prepared_labels import (
@@ -64,7 +65,8 @@ def prepare_frames(
     """Prepare the frames of a ScanNetV2 split; see `prepare_recordings`."""
     settings = FrameSettings(every=every, points=points, keep_images=keep_images, seed=seed)
     found = scannet_recordings(root, split)
-    return prepare_recordings(found, out, teacher_factory, settings, f"scannet {split}", workers, executor)
+    source, terms = f"scannet {split}", scannet_terms(root)
+    return prepare_recordings(found, out, teacher_factory, settings, source, workers, executor, terms)
 
 
 def prepare_recordings(
@@ -75,6 +77,7 @@ def prepare_recordings(
     source: str,
     workers: int | None = None,
     executor: Executor | None = None,
+    terms: str = "those of their owner",
 ) -> FrameStore:
     """Prepare recordings into a store at `out`, going on where an interrupted run was.
 
@@ -87,6 +90,7 @@ def prepare_recordings(
         source: what the recordings are, for the manifest.
         workers: processes; the number of usable cores unless told. 1 works in this process.
         executor: another concurrent.futures executor to work on, for instance `cluster.cluster_executor`'s.
+        terms: under whose terms of use the recordings are, for the manifest and the cards of what learns from them.
 
     Returns:
         The store, opened with this teacher's targets.
@@ -99,7 +103,7 @@ def prepare_recordings(
     teacher = teacher_factory()
     spec = TeacherSpec.of(teacher, teacher_factory)
     folder = targets.folder_of(out, spec.described())
-    of_frames, of_targets = _claims(recordings, settings, source, spec)
+    of_frames, of_targets = _claims(recordings, settings, source, terms, spec)
     sizes = {recording.name: _bytes_of(recording) for recording in recordings}
     with exclusive(out):
         manifest.claim(out, of_frames)
@@ -116,14 +120,14 @@ def prepare_recordings(
 
 
 def _claims(
-    recordings: Sequence[Recording], settings: FrameSettings, source: str, teacher: TeacherSpec
+    recordings: Sequence[Recording], settings: FrameSettings, source: str, terms: str, teacher: TeacherSpec
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """What decides a store's frames, and what decides a teacher's targets of them."""
     of_frames = asdict(settings)
     batch = of_frames.pop("batch")
     scans = sorted(recording.name for recording in recordings)
     return (
-        {"format": FORMAT, "kind": "frames", "source": source, "scans": scans, **of_frames},
+        {"format": FORMAT, "kind": "frames", "source": source, "terms": terms, "scans": scans, **of_frames},
         {"format": FORMAT, "kind": "targets", "teacher": teacher.described(), "batch": batch},
     )
 

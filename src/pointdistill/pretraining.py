@@ -1,20 +1,22 @@
 """A pre-training recipe on a store: build the method, train it, write backbone, method and provenance."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from pointdistill import __version__, targets
+from pointdistill import __version__, distributed, targets
 from pointdistill.console import console, progress
 from pointdistill.engine.log import Report
 from pointdistill.engine.pretrain import pretrain
 from pointdistill.errors import CheckpointError, RecipeError
-from pointdistill.files import exclusive, read_json, write_json
+from pointdistill.files import exclusive, read_json, write_json, write_text
 from pointdistill.loader import FrameLoader
 from pointdistill.methods.controls import PermutedTargets
 from pointdistill.methods.distill import Distill, DistillConfig
 from pointdistill.methods.point_mae import PointMAE
+from pointdistill.model_card import model_card
 from pointdistill.models.checkpoints import save_backbone
 from pointdistill.models.point_transformer import PointTransformer
 from pointdistill.recipes.paper import paper
@@ -34,10 +36,17 @@ def build_method(recipe: PretrainRecipe, store: FrameStore) -> Distill | PointMA
 
 
 def train_loader(recipe: PretrainRecipe, store: FrameStore) -> FrameLoader:
-    """Training batches as the recipe draws them."""
+    """Training batches as the recipe draws them; of several processes, each gets its share of every batch."""
     frames, engine = recipe.frames, recipe.engine
     return FrameLoader(
-        store, engine.batch_size, frames.points, seed=engine.seed, frame=frames.frame, augment=frames.augmentation
+        store,
+        engine.batch_size,
+        frames.points,
+        seed=engine.seed,
+        frame=frames.frame,
+        augment=frames.augmentation,
+        rank=distributed.rank(),
+        ranks=distributed.ranks(),
     )
 
 
@@ -51,7 +60,7 @@ def heldout_loader(recipe: PretrainRecipe, store: FrameStore) -> FrameLoader:
 def run_pretrain(
     recipe: PretrainRecipe,
     data: Path,
-    heldout: Path,
+    heldout: Path | None,
     out: Path,
     report: Report = lambda done, total, note: None,
     permute_targets: bool = False,
@@ -60,12 +69,15 @@ def run_pretrain(
 ) -> dict:
     """Pre-train, going on from the last checkpoint in `out`; a finished run is returned as it is.
 
+    Of several processes (`distributed.processes`) all call this, and the main one writes. What is trained does not
+    depend on how many there are, up to rounding; a run may go on with another number.
+
     Args:
         recipe: what to do.
         data: store of the training frames.
-        heldout: store of other scans, for the curves.
+        heldout: store of other scans, for the curves; None goes without held-out figures.
         out: folder for run.json (recipe, version, data, teacher), log.jsonl, state.safetensors, method.safetensors,
-            backbone.safetensors, backbone.json and result.json.
+            backbone.safetensors, backbone.json, model_card.md and result.json.
         report: progress callback.
         permute_targets: the control that pairs each cloud with another frame's target.
         device: where to train.
@@ -75,11 +87,11 @@ def run_pretrain(
         The content of result.json: steps, seconds, held-out figures, the curve.
 
     Raises:
-        RecipeError: `out` holds a run of another recipe or other data, the store has too few frames, or the two stores
-            hold no targets of the same teacher.
+        RecipeError: `out` holds a run of another recipe or other data, the store has too few frames, there are more
+            processes than frames in a batch, or the two stores hold no targets of the same teacher.
     """
     train_store, heldout_store = _stores(data, heldout, teacher)
-    data_hashes = {"data": train_store.manifest_hash, "heldout": heldout_store.manifest_hash}
+    data_hashes = {"data": train_store.manifest_hash, "heldout": heldout_store and heldout_store.manifest_hash}
     identity = recipe_hash(recipe, {**data_hashes, "permuted": permute_targets})
     if (Path(out) / "result.json").exists():
         result = read_json(Path(out) / "result.json")
@@ -90,21 +102,32 @@ def run_pretrain(
             f"{data}: {len(train_store)} frames are fewer than one batch of {recipe.engine.batch_size}. "
             "Prepare more scans, or give a smaller batch size"
         )
+    if distributed.ranks() > recipe.engine.batch_size:
+        raise RecipeError(f"{distributed.ranks()} processes cannot share batches of {recipe.engine.batch_size} frames")
+    main = distributed.is_main()
     card = {
         "identity": identity,
         "recipe": as_json(recipe),
         "version": __version__,
-        "data": {"store": train_store.manifest_hash, "frames": len(train_store), "targets_permuted": permute_targets},
+        "data": {
+            "source": train_store.manifest["source"],
+            "terms": train_store.manifest["terms"],
+            "store": train_store.manifest_hash,
+            "frames": len(train_store),
+            "scans": len(train_store.scan_names),
+            "targets_permuted": permute_targets,
+        },
         "teacher": train_store.teacher,
     }
-    _claim(Path(out), card)
+    if main:
+        _claim(Path(out), card)
     torch.manual_seed(recipe.engine.seed)
     method = build_method(recipe, train_store)
     loader = train_loader(recipe, train_store)
     rows = pretrain(
         method,
         PermutedTargets(loader, train_store, recipe.engine.seed) if permute_targets else loader,
-        heldout_loader(recipe, heldout_store),
+        heldout_loader(recipe, heldout_store) if heldout_store else None,
         recipe.engine,
         Path(out),
         identity,
@@ -120,9 +143,11 @@ def run_pretrain(
         },
         "curve": rows,
     }
-    save_tensors(Path(out) / "method.safetensors", method.state_dict(), {"identity": identity})
-    save_backbone(method.backbone, Path(out), {**card, "heldout": result["heldout"]})
-    write_json(Path(out) / "result.json", result)
+    if main:
+        save_tensors(Path(out) / "method.safetensors", method.state_dict(), {"identity": identity})
+        save_backbone(method.backbone, Path(out), {**card, "heldout": result["heldout"]})
+        write_text(Path(out) / "model_card.md", model_card(card, result, distributed.ranks()))
+        write_json(Path(out) / "result.json", result)
     return result
 
 
@@ -147,9 +172,11 @@ def _require_identity(out: Path, there: dict, identity: str) -> None:
         raise RecipeError(f"{out}: holds a run of another recipe or other data. Choose another output folder")
 
 
-def _stores(data: Path, heldout: Path, teacher: str | None) -> tuple[FrameStore, FrameStore]:
+def _stores(data: Path, heldout: Path | None, teacher: str | None) -> tuple[FrameStore, FrameStore | None]:
     """Both stores with the same teacher's targets."""
     train = FrameStore.open(data, teacher)
+    if heldout is None:
+        return train, None
     if targets.folder_of(heldout, train.teacher) not in targets.finished(heldout):
         there = ", ".join(folder.name for folder in targets.finished(heldout)) or "no teacher"
         raise RecipeError(
@@ -194,23 +221,26 @@ def require_papers_store(recipe: PretrainRecipe, store: FrameStore) -> None:
             f"--split {frames.split} --every {frames.every} --points {frames.stored_points}"
         )
     if store.teacher["identity"] != recipe.teacher:
-        console.print(
-            f"warning: the targets in {store.path} are those of the teacher {store.teacher['identity']}, not of the "
-            f"recipe's, {recipe.teacher}: the backbone will not be the paper's",
-            markup=False,
-            soft_wrap=True,
+        _warn(
+            f"the targets in {store.path} are those of the teacher {store.teacher['identity']}, not of the "
+            f"recipe's, {recipe.teacher}: the backbone will not be the paper's"
         )
 
 
-def _warn_of_shared_scans(train: FrameStore, heldout: FrameStore) -> None:
-    shared = sorted({*train.scan_names} & {*heldout.scan_names})
-    if shared:
-        console.print(
-            f"warning: {len(shared)} scans of {heldout.path} are also in {train.path} ({shared[0]}): "
-            "what is measured on them is not held out",
-            markup=False,
-            soft_wrap=True,
+def _warn_of_heldout(train: FrameStore, heldout: FrameStore | None) -> None:
+    """Say it where nothing, or nothing unseen, is measured along the way."""
+    shared = sorted({*train.scan_names} & {*heldout.scan_names}) if heldout else []
+    if heldout is None:
+        _warn("no --heldout store: the log has losses, but no held-out figures, and a collapse goes unseen")
+    elif shared:
+        _warn(
+            f"{len(shared)} scans of {heldout.path} are also in {train.path} ({shared[0]}): "
+            "what is measured on them is not held out"
         )
+
+
+def _warn(text: str) -> None:
+    console.print(f"warning: {text}", markup=False, soft_wrap=True)
 
 
 def _require_device(device: str) -> None:
@@ -224,7 +254,7 @@ def _require_device(device: str) -> None:
 def run_named_recipe(
     name: str,
     data: Path,
-    heldout: Path,
+    heldout: Path | None,
     out: Path,
     epochs: int | None,
     batch_size: int | None,
@@ -233,29 +263,30 @@ def run_named_recipe(
     compile: bool,
     teacher: str | None = None,
 ) -> None:
-    """`pointdistill pretrain NAME`.
+    """`pointdistill pretrain NAME`, alone or as one of the processes that torchrun started.
 
     Raises:
         RecipeError: as `run_pretrain`; for the paper's recipe also a store of other frames.
     """
     _require_device(device)
-    recipe = paper() if name == "paper" else quickstart("full").pretrain
-    if name == "paper":
-        require_papers_store(recipe, FrameStore.open(data, teacher))
-    _warn_of_shared_scans(*_stores(data, heldout, teacher))
-    changes = {"epochs": epochs, "batch_size": batch_size}
-    engine = replace(recipe.engine, **{key: value for key, value in changes.items() if value is not None})
-    precision = "bfloat16" if device.startswith("cuda") else engine.precision
-    recipe = replace(recipe, engine=replace(engine, seed=seed, compile=compile, precision=precision))
-    with exclusive(out), progress() as bars:
-        task = bars.add_task(f"pre-training, recipe {name}", total=None, note="")
-        result = run_pretrain(
-            recipe,
-            data,
-            heldout,
-            out,
-            lambda done, total, note: bars.update(task, completed=done, total=total, note=note),
-            device=device,
-            teacher=teacher,
-        )
-    console.print(f"{out / 'backbone.safetensors'}: {summary(result)}", markup=False, soft_wrap=True)
+    with distributed.processes(device) as own:
+        recipe = paper() if name == "paper" else quickstart("full").pretrain
+        if name == "paper":
+            require_papers_store(recipe, FrameStore.open(data, teacher))
+        _warn_of_heldout(*_stores(data, heldout, teacher))
+        changes = {"epochs": epochs, "batch_size": batch_size}
+        engine = replace(recipe.engine, **{key: value for key, value in changes.items() if value is not None})
+        precision = "bfloat16" if device.startswith("cuda") else engine.precision
+        recipe = replace(recipe, engine=replace(engine, seed=seed, compile=compile, precision=precision))
+        with exclusive(out) if distributed.is_main() else nullcontext(), progress() as bars:
+            task = bars.add_task(f"pre-training, recipe {name}", total=None, note="")
+            result = run_pretrain(
+                recipe,
+                data,
+                heldout,
+                out,
+                lambda done, total, note: bars.update(task, completed=done, total=total, note=note),
+                device=own,
+                teacher=teacher,
+            )
+        console.print(f"{out / 'backbone.safetensors'}: {summary(result)}", markup=False, soft_wrap=True)

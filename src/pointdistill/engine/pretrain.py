@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from pointdistill import distributed
 from pointdistill.engine.checkpoint import resume, save_checkpoint
 from pointdistill.engine.log import Report, RunLog, read_log
 from pointdistill.engine.optim import adamw, cosine_with_warmup, set_learning_rate
@@ -51,7 +52,7 @@ class PretrainConfig:
 def pretrain(
     method: Method,
     train: Batches,
-    heldout: Batches,
+    heldout: Batches | None,
     config: PretrainConfig,
     out: Path,
     identity: str,
@@ -60,10 +61,14 @@ def pretrain(
 ) -> list[dict]:
     """Train a method, going on from the last checkpoint in `out` if there is one.
 
+    Where torchrun started several processes (`distributed.processes`), each calls this with its share of every batch.
+    The gradients are summed by hand after the backward pass: with frozen parameters, statistics that are global already
+    (`models.batch_norm`) and a method that may be compiled, a wrapper around the module would only stand in the way.
+
     Args:
         method: a module; its backbone is what matters afterwards.
         train: training batches.
-        heldout: validation batches (no augmentation).
+        heldout: validation batches (no augmentation); None goes without their figures.
         config: optimisation settings.
         out: folder of `state.safetensors` (the last checkpoint) and `log.jsonl`.
         identity: hash of recipe and data; a checkpoint of another identity is refused.
@@ -86,7 +91,9 @@ def pretrain(
     foreign = "a pre-training of another recipe, other data or another teacher"
     resumed = resume(out / CHECKPOINT, module, optimizer, identity, foreign)
     step, spent = int(resumed.get("step", 0)), float(resumed.get("seconds", 0))
-    log = RunLog(out / "log.jsonl", step)
+    distributed.require_same_step(step, device)
+    main = distributed.is_main()
+    log = RunLog(out / "log.jsonl", step) if main else None
     run = _compiled(module) if config.compile else module
     autocast = (
         torch.autocast(torch.device(device).type, torch.bfloat16) if config.precision == "bfloat16" else nullcontext()
@@ -98,16 +105,19 @@ def pretrain(
         for batch in train.epoch(epoch, start_step=step % per_epoch):
             module.train()
             set_learning_rate(optimizer, cosine_with_warmup(step, total, warmup))
+            share = distributed.share(len(batch), device)
             with autocast:
                 losses = run(batch.to(device), Draw(config.seed, epoch, batch.index.numpy()))
             optimizer.zero_grad(set_to_none=True)
-            losses.total.backward()
+            (losses.total * share).backward()
+            distributed.sum_gradients(module)
             norm = torch.nn.utils.clip_grad_norm_(module.parameters(), config.clip or float("inf"))
+            losses = losses.over_all(share)
             _require_finite(losses.total, norm, step, out)
             optimizer.step()
             step += 1
             last = step == total
-            if last or step % config.validate_every == 0:
+            if log is not None and (last or step % config.validate_every == 0):
                 validation = _validate(method, module, heldout, device)
                 passed = time.perf_counter() - began
                 parts = {name: value.item() for name, value in losses.parts.items()}
@@ -117,11 +127,12 @@ def pretrain(
                     "steps_per_second": round((step - begun_at) / passed, 2),
                 }
                 log.write(step, loss=losses.total.item(), **parts, **validation, **warning, **times)
-            if last or step % config.checkpoint_every == 0:
+            if main and (last or step % config.checkpoint_every == 0):
                 seconds = f"{spent + time.perf_counter() - began:.2f}"
                 save_checkpoint(out / CHECKPOINT, module, optimizer, identity, step=str(step), seconds=seconds)
-            if step % 10 == 0 or last:
+            if main and (step % 10 == 0 or last):
                 report(step, total, _note(losses.total.item(), validation | _collapse(validation, step, warmup)))
+    distributed.wait_for_all()
     return read_log(out / "log.jsonl")
 
 
@@ -143,7 +154,9 @@ def _require_finite(loss: torch.Tensor, norm: torch.Tensor, step: int, out: Path
         )
 
 
-def _validate(method: Method, module: torch.nn.Module, heldout: Batches, device: str) -> dict[str, float]:
+def _validate(method: Method, module: torch.nn.Module, heldout: Batches | None, device: str) -> dict[str, float]:
+    if heldout is None:
+        return {}
     module.eval()
     figures = method.validate(batch.to(device) for batch in heldout.epoch(0))
     return {f"heldout_{name}": value for name, value in figures.items()}

@@ -5,6 +5,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from pointdistill.models.batch_norm import BatchNorm
+
 
 class PatchEmbed(nn.Module):
     """The mini-PointNet, 3 -> c1 -> c2, max over the patch, concat(global, local) -> c3 -> width, max (eq. 3).
@@ -21,10 +23,10 @@ class PatchEmbed(nn.Module):
         super().__init__()
         c1, c2, c3 = width // 3, 2 * width // 3, 4 * width // 3
         self.local1 = nn.Linear(3, c1)
-        self.norm1 = nn.BatchNorm1d(c1)
+        self.norm1 = BatchNorm(c1)
         self.local2 = nn.Linear(c1, c2)
         self.merge = nn.Linear(2 * c2, c3)
-        self.norm2 = nn.BatchNorm1d(c3)
+        self.norm2 = BatchNorm(c3)
         self.out = nn.Linear(c3, width)
 
     def forward(self, patches: Float[Tensor, "batch groups size 3"]) -> Float[Tensor, "batch groups width"]:

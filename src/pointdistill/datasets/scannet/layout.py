@@ -9,6 +9,8 @@ from pointdistill.errors import DataError
 LABEL_TABLE = "scannetv2-labels.combined.tsv"
 _LIST_FOLDERS = (".", "Tasks/Benchmark", "meta_data")
 _SCAN_FOLDERS = ("scans", "scans_test", ".")
+_TERMS = "ScanNet's terms of use (www.scan-net.org)"
+_EMBEDDED_TERMS = "Apache-2.0 (the embedded world's scans)"
 _GET = "Ask for the data set at http://www.scan-net.org, or write an embedded one with `pointdistill world`."
 
 
@@ -65,6 +67,11 @@ def scan_folder(root: str | Path, scan: str) -> Path:
             return path
     problem = f"holds no scan {scan}, which its split list names"
     raise DataError(Path(root) / "scans", problem, f"Download it, or take it out of the list. {_GET}")
+
+
+def terms_of_use(root: str | Path) -> str:
+    """Under whose terms the scans of a folder are: their owners', or this package's own if it wrote them."""
+    return _EMBEDDED_TERMS if (Path(root) / "world.json").is_file() else _TERMS
 
 
 def recordings(root: str | Path, split: str) -> list[ScanNetRecording]:

@@ -1,0 +1,184 @@
+"""Training on several processes that torchrun started: who this one is, sums over all of them, one voice for all.
+
+With a single process everything here does nothing: sums are what was given, and no process group exists. Processes hold
+equal weights and take equal steps; each computes its share of every batch.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+
+from pointdistill.console import console
+from pointdistill.errors import PointdistillError
+
+_PATIENCE = timedelta(minutes=10)
+"""How long a process waits for the others: longer than one of them may be busy with validation and files."""
+
+
+def started_by_torchrun() -> bool:
+    """Whether this is one of several processes."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def is_active() -> bool:
+    """Whether the processes have met (`processes`)."""
+    return dist.is_available() and dist.is_initialized()
+
+
+def rank() -> int:
+    """This process's number, 0 without others."""
+    return dist.get_rank() if is_active() else 0
+
+
+def ranks() -> int:
+    """How many processes there are."""
+    return dist.get_world_size() if is_active() else 1
+
+
+def is_main() -> bool:
+    """Whether this process is the one that writes files and speaks."""
+    return rank() == 0
+
+
+@contextmanager
+def processes(device: str) -> Iterator[str]:
+    """Meet the other processes that torchrun started, if any (gloo on CPUs, NCCL on GPUs).
+
+    Inside, only the main process prints. When one fails, it alone says why, and the others leave with exit code 2.
+
+    Args:
+        device: "cpu", or "cuda" for one GPU a process.
+
+    Yields:
+        This process's device: "cuda:1", say, for the second process of a machine.
+
+    Raises:
+        PointdistillError: a GPU named by number for several processes, or not every process came.
+    """
+    if not started_by_torchrun():
+        yield device
+        return
+    device = _own(device)
+    try:
+        store, number, count = next(dist.rendezvous("env://", timeout=_PATIENCE))
+        dist.init_process_group(
+            "gloo" if device == "cpu" else "nccl", timeout=_PATIENCE, store=store, rank=number, world_size=count
+        )
+    except (RuntimeError, ValueError) as error:
+        raise PointdistillError(
+            f"the processes did not meet ({_first_line(error)}). Start them with torchrun"
+        ) from error
+    quiet, console.quiet = console.quiet, number > 0
+    try:
+        yield device
+    except Exception as error:
+        if _someone_spoke(store):
+            raise SystemExit(2) from error
+        raise
+    finally:
+        console.quiet = quiet
+        dist.destroy_process_group()
+
+
+def _own(device: str) -> str:
+    kind = torch.device(device)
+    if kind.type == "cpu":
+        return "cpu"
+    if kind.index is not None:
+        raise PointdistillError(f"--device {device}: several processes take a GPU each. Use --device {kind.type}")
+    own = f"{kind.type}:{os.environ.get('LOCAL_RANK', '0')}"
+    torch.cuda.set_device(own)
+    return own
+
+
+def _someone_spoke(store: Any) -> bool:
+    """Whether another process has failed before this one. The store outlives the processes: torchrun holds it."""
+    try:
+        return store.add("pointdistill failures", 1) > 1
+    except RuntimeError:
+        return False
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+
+
+def _together(work: Callable[[], object]) -> None:
+    """A collective operation; a neighbour that died is said in one line."""
+    try:
+        work()
+    except RuntimeError as error:
+        raise PointdistillError(
+            f"process {rank()} lost another one ({_first_line(error)}). Run the same command again, it goes on where "
+            "it was"
+        ) from error
+
+
+class _Sum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        total = values.clone(memory_format=torch.contiguous_format)
+        _together(lambda: dist.all_reduce(total))
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        # Every process's loss depends on every process's values: the gradients add up as the values did.
+        return _Sum.apply(gradient)  # type: ignore[return-value]
+
+
+_sum: Any = torch.compiler.disable(_Sum.apply)  # the compiler knows no processes
+
+
+def summed(values: Shaped[Tensor, "*shape"]) -> Shaped[Tensor, "*shape"]:
+    """The sum over all processes, through which gradients flow back to each."""
+    return _sum(values) if is_active() else values
+
+
+def share(samples: int, device: str) -> float:
+    """This process's part of the batch: its samples over those of all. Means weighted by it add up to the mean."""
+    if not is_active():
+        return 1.0
+    return samples / summed(torch.tensor(float(samples), dtype=torch.float64, device=device)).item()
+
+
+@torch.no_grad()
+def sum_gradients(module: nn.Module) -> None:
+    """Add up the gradients of all processes, in one message."""
+    if not is_active():
+        return
+    gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
+    flat: Float[Tensor, " numbers"] = torch.cat([gradient.flatten() for gradient in gradients])
+    _together(lambda: dist.all_reduce(flat))
+    for gradient, part in zip(gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True):
+        gradient.copy_(part.view_as(gradient))
+
+
+def require_same_step(step: int, device: str) -> None:
+    """Whether all processes go on from the same checkpoint.
+
+    Raises:
+        PointdistillError: they do not: they do not see the same files.
+    """
+    if not is_active():
+        return
+    steps = torch.tensor([step, -step], device=device)
+    _together(lambda: dist.all_reduce(steps, dist.ReduceOp.MAX))
+    if steps.sum() != 0:
+        raise PointdistillError(
+            f"process {rank()} finds a checkpoint of step {step}, another one of step {steps[0]}: they see different "
+            "output folders. Use a shared file system"
+        )
+
+
+def wait_for_all() -> None:
+    """Until every process is here."""
+    if is_active():
+        _together(dist.barrier)

@@ -1,0 +1,82 @@
+"""The page beside a pre-trained backbone: what it learned, from what, under whose terms, and how to load it."""
+
+from typing import Any
+
+from pointdistill.teachers.small import IDENTITY as EMBEDDED_TEACHER
+
+
+def model_card(card: dict[str, Any], result: dict[str, Any], processes: int) -> str:
+    """A pre-training as a page of Markdown.
+
+    Args:
+        card: the content of run.json: recipe, version, data, teacher.
+        result: the content of result.json: steps, seconds, held-out figures, the curve.
+        processes: how many trained it at the end.
+    """
+    names = [name for name in result["curve"][-1] if name == "loss" or name.startswith("heldout_")]
+    columns = " | ".join(name.replace("heldout_", "held-out ") for name in names)
+    facts = "\n".join(f"| {name} | {value} |" for name, value in _facts(card, result, processes).items())
+    return f"""# A point-cloud backbone, pre-trained with the recipe {card["recipe"]["name"]}
+
+Made by pointdistill {card["version"]}. run.json holds every setting, log.jsonl the curves.
+
+| | |
+|---|---|
+{facts}
+
+## Losses
+
+| step | {columns} |
+|---:|{"---:|" * len(names)}
+{_rows(result["curve"], names)}
+
+## Use
+
+```python
+from pointdistill.models.checkpoints import load_backbone
+
+backbone = load_backbone("FOLDER")  # this file's folder
+```
+
+Whoever passes these weights on keeps to the terms of the data and of the teacher.
+"""
+
+
+def _facts(card: dict[str, Any], result: dict[str, Any], processes: int) -> dict[str, str]:
+    recipe, data, teacher = card["recipe"], card["data"], card["teacher"]
+    engine, frames, backbone = recipe["engine"], recipe["frames"], recipe["backbone"]
+    shape = " x ".join(str(size) for size in teacher["target_shape"])
+    control = "; the targets were permuted between frames: a control" if data["targets_permuted"] else ""
+    return {
+        "backbone": f"{backbone['depth']} blocks of width {backbone['width']}, {backbone['heads']} heads; "
+        f"{backbone['groups']} patches of {backbone['group_size']} points",
+        "input": f"{frames['points']} points (x, y, z), centred, in the unit sphere; {_AXES[frames['frame']]}",
+        "data": f"{data['frames']:,} frames of {data['scans']:,} scans ({data['source']}), store {data['store'][:12]}",
+        "terms of the data": data["terms"],
+        "teacher": f"{teacher['identity']}, weights {teacher['weights_hash'][:12]}, targets of {shape}{control}",
+        "terms of the teacher": _terms(teacher["identity"]),
+        "training": f"{result['steps']:,} steps of {engine['batch_size']} frames ({engine['epochs']} epochs), AdamW "
+        f"{engine['lr']:g}, weight decay {engine['weight_decay']:g}, {engine['precision']}, seed {engine['seed']}; "
+        f"{processes} process{'es' if processes > 1 else ''}, {result['seconds']:.0f} s",
+        "held-out figures": ", ".join(f"{name} {value:.4f}" for name, value in result["heldout"].items())
+        or "none were measured",
+    }
+
+
+_AXES = {"camera": "the depth camera's frame: x right, y down, z forward", "gravity": "z up"}
+_SHOWN = 10
+"""Rows of the curve on the page."""
+
+
+def _terms(identity: str) -> str:
+    if identity == EMBEDDED_TEACHER:
+        return "Apache-2.0 for the weights that come with the package, else those of their owner"
+    return "those of their owner"
+
+
+def _rows(curve: list[dict[str, Any]], names: list[str]) -> str:
+    """Some rows of the curve, evenly, the first and the last among them."""
+    chosen = sorted({round(place * (len(curve) - 1) / (_SHOWN - 1)) for place in range(_SHOWN)})
+    return "\n".join(
+        f"| {curve[row]['step']:,} | {' | '.join(f'{curve[row][name]:.4f}' for name in names)} |" for row in chosen
+    )

@@ -1,0 +1,39 @@
+"""BatchNorm whose statistics are those of the whole batch, however many processes share it."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from pointdistill import distributed
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """`nn.BatchNorm1d` over (batch, channels, columns), with statistics over the batch of all processes.
+
+    In a single process, and in evaluation, it is `nn.BatchNorm1d`; parameters and buffers are called the same. (torch's
+    own SyncBatchNorm refuses tensors on CPUs.) The processes' shares of a batch may differ in size; gradients flow
+    through the statistics to every process, so that forward, gradients and running statistics equal those of one
+    process up to rounding.
+    """
+
+    def forward(self, x: Float[Tensor, "batch channels columns"]) -> Float[Tensor, "batch channels columns"]:
+        if not (self.training and distributed.is_active()):
+            return super().forward(x)
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))  # sums of half precision would lose the small ones
+        own = wide.new_full((1,), x.shape[0] * x.shape[2])
+        total, count = distributed.summed(torch.cat([wide.sum((0, 2)), own])).split([x.shape[1], 1])
+        mean = total / count
+        centred = wide - mean[:, None]
+        variance = distributed.summed(centred.square().sum((0, 2))) / count
+        self._remember(mean.detach(), variance.detach() * (count / (count - 1)).detach())
+        scale = (variance + self.eps).rsqrt() * self.weight
+        return (centred * scale[:, None] + self.bias[:, None]).to(x.dtype)
+
+    @torch.no_grad()
+    def _remember(self, mean: Float[Tensor, " channels"], variance: Float[Tensor, " channels"]) -> None:
+        """Running statistics as torch keeps them: of the unbiased variance."""
+        assert self.running_mean is not None and self.running_var is not None
+        assert self.momentum is not None and self.num_batches_tracked is not None
+        self.num_batches_tracked += 1
+        self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
+        self.running_var.lerp_(variance.to(self.running_var.dtype), self.momentum)

@@ -1,0 +1,100 @@
+"""What several processes and one must agree on; as a script, by torchrun's rules, it writes what this one found."""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+from pointdistill import create_backbone, distributed
+from pointdistill.batch import FrameBatch
+from pointdistill.engine.pretrain import PretrainConfig, pretrain
+from pointdistill.methods.distill import Distill, DistillConfig
+from pointdistill.methods.point_mae import PointMAE, PointMAEConfig
+from pointdistill.models.batch_norm import BatchNorm
+from pointdistill.models.concepts import ConceptConfig
+from pointdistill.models.decoder import DecoderConfig
+from pointdistill.models.projector import ProjectorConfig
+from pointdistill.seeding import torch_generator
+
+BATCH = 5  # two processes get three and two
+STEPS = 20
+TINY = {"width": 24, "depth": 2, "heads": 2, "groups": 8, "group_size": 4}
+CONFIG = PretrainConfig(epochs=4, batch_size=BATCH, warmup_epochs=1, checkpoint_every=8, validate_every=1, clip=1.0)
+
+
+class Frames:
+    """Five batches an epoch of made-up frames; this process's share of each."""
+
+    def __len__(self):
+        return 5
+
+    def epoch(self, number, start_step=0):
+        for step in range(start_step, 5):
+            generator = torch_generator(0, "frames", number, step)
+            points = torch.randn(BATCH, 64, 3, generator=generator)
+            points[:, :, 0] *= torch.rand(BATCH, 1, generator=generator) * 3
+            targets = points.std(1)[:, None, :].expand(-1, 2, -1).contiguous()
+            mine = slice(distributed.rank(), None, distributed.ranks())
+            yield FrameBatch(points[mine], targets[mine], (torch.arange(BATCH) + BATCH * step)[mine])
+
+
+def distill():
+    torch.manual_seed(0)
+    config = DistillConfig(ConceptConfig(count=4, heads=2, attend="block_output"), ProjectorConfig("flat", 16))
+    return Distill(config, create_backbone("vit_nano", **TINY), torch.full((2, 3), 1.0), torch.full((2, 3), 0.5))
+
+
+def point_mae():
+    torch.manual_seed(0)
+    return PointMAE(PointMAEConfig(decoder=DecoderConfig(depth=1, heads=2)), create_backbone("vit_nano", **TINY))
+
+
+METHODS = {"distill": distill, "point_mae": point_mae}
+
+
+def normalised():
+    """Forward, gradients and running statistics of a BatchNorm on an unevenly shared batch, double precision."""
+    generator = torch.Generator().manual_seed(0)
+    whole = torch.randn(BATCH, 3, 7, generator=generator, dtype=torch.double) * 2 + 5
+    weights = torch.randn(BATCH, 3, 7, generator=generator, dtype=torch.double)
+    mine = slice(distributed.rank(), None, distributed.ranks())
+    norm = BatchNorm(3).double()
+    with torch.no_grad():
+        norm.weight.copy_(torch.tensor([0.5, 1.0, 2.0]))
+    x = whole[mine].clone().requires_grad_()
+    for _ in range(2):
+        out = norm(x)
+    # Not linear in the statistics, and another loss on each process.
+    (out.pow(3) * weights[mine]).sum().backward()
+    distributed.sum_gradients(norm)
+    found = {"out": out, "gradient": x.grad, "weight": norm.weight.grad, "bias": norm.bias.grad}
+    found |= {"mean": norm.running_mean, "variance": norm.running_var, "seen": norm.num_batches_tracked}
+    return {name: value.tolist() for name, value in found.items()}
+
+
+class Interrupted(Exception):
+    pass
+
+
+class Stopping(Frames):
+    """Ends the run in its second epoch."""
+
+    def epoch(self, number, start_step=0):
+        yield from super().epoch(number, start_step)
+        if number == 1:
+            raise Interrupted
+
+
+def curve(name, out, frames=Frames):
+    rows = pretrain(METHODS[name](), frames(), Frames(), CONFIG, out, "one")
+    return [row["loss"] for row in rows]
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    torch.set_num_threads(1)
+    with distributed.processes("cpu"):
+        found = {"normalised": normalised(), **{name: curve(name, folder / name) for name in METHODS}}
+        found["resumed"] = curve("distill", folder / "resumed")
+        (folder / f"found{distributed.rank()}.json").write_text(json.dumps(found))
