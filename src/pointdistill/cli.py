@@ -75,7 +75,7 @@ def prepare(
     every: int = 25,
     points: int = 16384,
     keep_images: int | None = None,
-    teacher: Path | None = None,
+    teacher: str | None = None,
     workers: int | None = None,
 ):
     """Walk ScanNetV2 scans, run the frozen teacher once a frame, write a store of clouds and targets.
@@ -87,16 +87,16 @@ def prepare(
         every: take every n-th frame.
         points: points kept a frame.
         keep_images: also keep jpegs of this short side, for methods that train on images.
-        teacher: folder of a teacher that `teacher train` wrote; default the embedded one.
+        teacher: default the embedded one; else a folder of `teacher train`, clipcap:WEIGHTS@CLIP, clip-feature:CLIP,
+            clip-patches:CLIP, hf:MODEL, hf-pooled:MODEL, imagenet, imagenet-map, or FILE.py:CLASS. CLIP and MODEL are
+            folders or OWNER/NAME on the model hub (docs/teacher.md).
         workers: processes; default the usable cores.
     """
-    from functools import partial
-
     from pointdistill.prepare import prepare_frames
-    from pointdistill.teachers.small import load_small_teacher
+    from pointdistill.teachers.named import teacher_factory
 
     _at_least(1, every=every, points=points, keep_images=keep_images, workers=workers)
-    factory = partial(load_small_teacher, teacher)
+    factory = teacher_factory(teacher)
     prepare_frames(
         data, out, factory, split=split, every=every, points=points, keep_images=keep_images, workers=workers
     )
