@@ -67,10 +67,13 @@ def gpt2_tensors(seed: int = 0) -> dict[str, Tensor]:
 def mlp_tensors(seed: int = 0, feature: int = FEATURE) -> dict[str, Tensor]:
     """The MLP mapper, feature -> half of the prefix -> prefix."""
     generator, size = torch.Generator().manual_seed(seed), PREFIX * GPT_WIDTH
-    shapes = {"0.weight": (size // 2, feature), "0.bias": (size // 2,), "2.weight": (size, size // 2), "2.bias": (size,)}
-    return {
-        f"clip_project.model.{name}": torch.randn(shape, generator=generator) / 4 for name, shape in shapes.items()
+    shapes = {
+        "0.weight": (size // 2, feature),
+        "0.bias": (size // 2,),
+        "2.weight": (size, size // 2),
+        "2.bias": (size,),
     }
+    return {f"clip_project.model.{name}": torch.randn(shape, generator=generator) / 4 for name, shape in shapes.items()}
 
 
 def transformer_tensors(feature: int = 20, clip_length: int = 4, layers: int = 2) -> dict[str, Tensor]:
