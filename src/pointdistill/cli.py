@@ -75,7 +75,7 @@ def prepare(
     every: int = 25,
     points: int = 16384,
     keep_images: int | None = None,
-    teacher: Path | None = None,
+    teacher: str | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
 ):
@@ -90,24 +90,25 @@ def prepare(
         every: take every n-th frame.
         points: points kept a frame.
         keep_images: also keep jpegs of this short side, for methods that train on images.
-        teacher: folder of a teacher that `teacher train` wrote; default the embedded one.
+        teacher: default the embedded one; else a folder of `teacher train`, clipcap:WEIGHTS@CLIP, clip-feature:CLIP,
+            clip-patches:CLIP, hf:MODEL, hf-pooled:MODEL, imagenet, imagenet-map, or FILE.py:CLASS. CLIP and MODEL are
+            folders or OWNER/NAME on the model hub (docs/teacher.md).
         workers: processes; default the usable cores.
         scheduler: work on the workers of this dask scheduler instead, for instance tcp://node7:8786; they must see
             DATA, OUT and the teacher under the same paths.
     """
     from contextlib import nullcontext
-    from functools import partial
 
     from pointdistill.cluster import cluster_executor
     from pointdistill.prepare import prepare_frames
-    from pointdistill.teachers.small import load_small_teacher
+    from pointdistill.teachers.named import teacher_factory
 
     _at_least(1, every=every, points=points, keep_images=keep_images, workers=workers)
     if scheduler and workers:
         raise PointdistillError("--scheduler and --workers exclude each other: the cluster has its own workers")
     if scheduler:  # its workers may stand in other folders
-        data, teacher = data.absolute(), teacher and teacher.absolute()
-    factory = partial(load_small_teacher, teacher)
+        data = data.absolute()
+    factory = teacher_factory(teacher)
     with cluster_executor(scheduler) if scheduler else nullcontext() as executor:
         prepare_frames(
             data,

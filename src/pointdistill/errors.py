@@ -37,3 +37,20 @@ class CheckpointError(DataError):
 
 class TrainingDiverged(PointdistillError):
     """A loss or gradient became NaN or infinite; the last good checkpoint was kept."""
+
+
+class MissingPackage(PointdistillError):
+    """Something needs a package that only an extra of this one installs.
+
+    Args:
+        what: what needs it.
+        package: its name.
+        extra: the extra of pyproject.toml that installs it.
+    """
+
+    def __init__(self, what: str, package: str, extra: str):
+        self.what, self.package, self.extra = what, package, extra
+        super().__init__(f"{what} needs {package}, which is not here. Install it: pip install 'pointdistill[{extra}]'")
+
+    def __reduce__(self):
+        return type(self), (self.what, self.package, self.extra)

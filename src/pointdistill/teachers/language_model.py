@@ -62,6 +62,19 @@ def caption_loss(
     return functional.cross_entropy(logits.flatten(0, 1), tokens.flatten(), ignore_index=PAD)
 
 
+def caption_log_likelihood(
+    model: CaptionLanguageModel, prefix: Float[Tensor, "batch prefix dim"], tokens: Int[Tensor, "texts length"]
+) -> Float[Tensor, "batch texts"]:
+    """log p in nats of every caption after every prefix, the end token included (eq. 11, summed and not averaged)."""
+    batch, texts = len(prefix), len(tokens)
+    if not batch or not texts:
+        return prefix.new_zeros(batch, texts)
+    pairs = tokens.repeat(batch, 1)
+    logits = model(prefix.repeat_interleave(texts, dim=0), pairs[:, :-1])
+    nats = functional.cross_entropy(logits.transpose(1, 2), pairs, ignore_index=PAD, reduction="none")
+    return -nats.sum(dim=1).unflatten(0, (batch, texts))
+
+
 class NotesEncoder(nn.Module):
     """Some of a caption's words, as a bag, to a prefix. Only used while the language model learns.
 

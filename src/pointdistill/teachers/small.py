@@ -24,6 +24,7 @@ from pointdistill.errors import CheckpointError, DataError
 from pointdistill.files import write_bytes, write_json
 from pointdistill.teachers.base import FrozenModule
 from pointdistill.teachers.image_encoder import to_network_range
+from pointdistill.teachers.language_model import caption_log_likelihood
 from pointdistill.teachers.networks import TeacherConfig, TeacherNetworks
 from pointdistill.teachers.text import Vocabulary
 
@@ -38,7 +39,7 @@ def load_pixels(image: Image.Image, size: tuple[int, int]) -> UInt8[np.ndarray, 
 
 
 class SmallTeacher(FrozenModule):
-    """A frozen image encoder, mapper and caption language model; satisfies `teachers.base.Teacher`.
+    """A frozen image encoder, mapper and caption language model; satisfies `teachers.base.Teacher` and `Captioner`.
 
     Args:
         networks: trained parts; they are frozen here for good.
@@ -83,6 +84,16 @@ class SmallTeacher(FrozenModule):
     def caption(self, prefix: Float[Tensor, "batch prefix dim"]) -> list[str]:
         """What the language model writes after each prefix, greedily; the prefix may come from an image or a cloud."""
         return self.vocabulary.decode(self.networks.language_model.greedy(prefix.to(self.device, torch.float32)))
+
+    @torch.no_grad()
+    def log_likelihood(
+        self, prefix: Float[Tensor, "batch prefix dim"], texts: Sequence[str]
+    ) -> Float[Tensor, "batch texts"]:
+        """log p(text | prefix) in nats, as `teachers.base.Captioner` says; words outside the vocabulary count as the
+        unknown word."""
+        tokens = self.vocabulary.encode(texts, self.config.caption_length).to(self.device)
+        prefix = prefix.to(self.device, torch.float32)
+        return caption_log_likelihood(self.networks.language_model, prefix, tokens)
 
     def save(self, folder: str | Path) -> None:
         """Write teacher.safetensors and teacher.json into `folder`, each by rename, so that none is ever half there."""

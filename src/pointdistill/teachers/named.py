@@ -1,0 +1,129 @@
+"""Which teacher `--teacher SPEC` means. Nothing is loaded before the factory is called.
+
+    (nothing)                        the embedded one
+    FOLDER                           one that `pointdistill teacher train` wrote
+    clipcap:WEIGHTS@CLIP[@GPT2]      ClipCap's mapper on CLIP; with GPT-2's tokenizer it can caption
+    clip-feature:CLIP                CLIP's image feature alone
+    clip-patches:CLIP                CLIP's patch tokens
+    hf:MODEL, hf-pooled:MODEL        tokens, or pooled output, of any vision model of transformers
+    imagenet, imagenet-map           EfficientNet-Lite0, averaged or its 7 x 7 map
+    FILE.py:CLASS                    a class of your own
+
+WEIGHTS is a file; CLIP, GPT2 and MODEL are folders, or OWNER/NAME on the model hub: only the latter uses the network.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from pointdistill.errors import PointdistillError
+from pointdistill.teachers.base import Captioner, Teacher
+from pointdistill.teachers.small import load_small_teacher
+
+KINDS = {
+    "clipcap": "clipcap:WEIGHTS@CLIP[@GPT2]",
+    "clip-feature": "clip-feature:CLIP",
+    "clip-patches": "clip-patches:CLIP",
+    "hf": "hf:MODEL",
+    "hf-pooled": "hf-pooled:MODEL",
+    "imagenet": "imagenet",
+    "imagenet-map": "imagenet-map",
+}
+"""How each ready-made teacher is written."""
+
+
+def teacher_factory(spec: str | None = None) -> Callable[[], Teacher]:
+    """What makes the teacher that `spec` names; pickles, for worker processes, and files are found from any folder.
+
+    Raises:
+        PointdistillError: no such kind of teacher, or a spec that lacks something; also from the factory, where a file
+            or package is missing or a checkpoint is not what it should be.
+    """
+    if spec is None:
+        return load_small_teacher
+    if Path(spec).expanduser().is_dir():
+        return partial(load_small_teacher, Path(spec).expanduser().absolute())
+    kind, colon, argument = spec.partition(":")
+    file, _, name = spec.rpartition(":")
+    if file.endswith(".py") or spec.endswith(".py"):
+        if not name.isidentifier():
+            raise PointdistillError(f"--teacher {spec}: which class in that file? Write FILE.py:CLASS")
+        return partial(_load_user, str(Path(file).expanduser().absolute()), name)
+    if kind not in KINDS:
+        raise PointdistillError(
+            f"--teacher {spec}: no such folder, and no teacher of that name. Name a folder with teacher.json, "
+            f"FILE.py:CLASS, or one of {', '.join(KINDS.values())}"
+        )
+    if bool(colon) != (":" in KINDS[kind]) or (colon and not argument):
+        raise PointdistillError(f"--teacher {spec}: write {KINDS[kind]}")
+    return _ready_made(spec, kind, argument)
+
+
+def load_captioner(spec: str | None = None) -> Captioner:
+    """The teacher that `spec` names, as what reads captions out of its prefixes.
+
+    Raises:
+        PointdistillError: as `teacher_factory` and its factory; or this teacher has no language model.
+    """
+    teacher = teacher_factory(spec)()
+    teacher = getattr(teacher, "teacher", teacher)  # a user's object without what looks after its targets
+    if not isinstance(teacher, Captioner):
+        raise PointdistillError(
+            f"--teacher {spec}: has no language model. Those with one: the embedded teacher, a folder of "
+            f"`teacher train`, {KINDS['clipcap']}, and a class of yours with caption and log_likelihood"
+        )
+    if spec is not None and spec.startswith("clipcap:") and spec.count("@") < 2:
+        raise PointdistillError(f"--teacher {spec}: for captions also name GPT-2's tokenizer: {KINDS['clipcap']}")
+    return teacher
+
+
+def _ready_made(spec: str, kind: str, argument: str) -> Callable[[], Teacher]:
+    if kind == "clipcap":
+        weights, *models = argument.split("@")
+        if not weights or len(models) not in (1, 2) or not all(models):
+            raise PointdistillError(f"--teacher {spec}: write {KINDS[kind]}")
+        return partial(_load_clipcap, str(Path(weights).expanduser().absolute()), *map(_anywhere, models))
+    if kind.startswith("imagenet"):
+        return partial(_load_imagenet, kind == "imagenet")
+    if kind.startswith("hf"):
+        return partial(_load_vision, _anywhere(argument), kind == "hf-pooled")
+    return partial(_load_clip, kind, _anywhere(argument))
+
+
+def _anywhere(model: str) -> str:
+    """A folder by its full path, so that a worker finds it from any other; hub ids as they are."""
+    folder = Path(model).expanduser()
+    return str(folder.absolute()) if folder.is_dir() else model
+
+
+# Each imports its module when called: the embedded teacher must not wait for transformers.
+
+
+def _load_clipcap(weights: str, clip: str, tokenizer: str | None = None) -> Teacher:
+    from pointdistill.teachers.clipcap import load_clipcap
+
+    return load_clipcap(weights, clip, tokenizer)
+
+
+def _load_clip(kind: str, clip: str) -> Teacher:
+    from pointdistill.teachers.clip import load_clip_feature, load_clip_patches
+
+    return load_clip_feature(clip) if kind == "clip-feature" else load_clip_patches(clip)
+
+
+def _load_vision(model: str, pooled: bool) -> Teacher:
+    from pointdistill.teachers.vision import load_vision
+
+    return load_vision(model, pooled)
+
+
+def _load_imagenet(pooled: bool) -> Teacher:
+    from pointdistill.teachers.imagenet import load_imagenet
+
+    return load_imagenet(pooled)
+
+
+def _load_user(path: str, name: str) -> Teacher:
+    from pointdistill.teachers.user import load_user_teacher
+
+    return load_user_teacher(path, name)

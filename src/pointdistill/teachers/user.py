@@ -1,0 +1,136 @@
+"""A teacher class in a file of the user's own: found by path in every worker process, and checked before it teaches."""
+
+import hashlib
+import importlib.util
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from pointdistill.errors import DataError, PointdistillError
+
+_MEMBERS = ("identity", "weights_hash", "target_shape", "targets")
+_REMEDY = "Mend the file (docs/teacher.md shows a whole one)."
+
+
+class UserTeacher:
+    """A `teachers.base.Teacher` around an object of the user's class that says in a line what is wrong with it.
+
+    Args:
+        teacher: the object.
+        path: its file, for errors.
+
+    Raises:
+        DataError: a member is missing or not what `teachers.base.Teacher` asks for.
+    """
+
+    def __init__(self, teacher: Any, path: Path):
+        self.teacher, self.path, self.name = teacher, path, type(teacher).__name__
+        missing = [name for name in _MEMBERS if not hasattr(teacher, name)]
+        if missing:
+            raise self._wrong(f"lacks {', '.join(missing)}")
+        self.identity, self.weights_hash = self._text("identity"), self._text("weights_hash")
+        if not callable(teacher.targets):
+            raise self._wrong("targets is no method")
+        shape = teacher.target_shape
+        if not (isinstance(shape, tuple | list) and len(shape) == 2 and all(_positive(size) for size in shape)):
+            raise self._wrong(f"target_shape is {shape!r}, not (tokens, width)")
+        self.target_shape = (int(shape[0]), int(shape[1]))
+
+    def targets(self, images: list[Image.Image]) -> Float[Tensor, "batch prefix dim"]:
+        """The object's targets as float32.
+
+        Raises:
+            DataError: its method raised an error, or returned anything but floating-point numbers of that shape.
+        """
+        try:
+            with torch.no_grad():
+                found = self.teacher.targets(images)
+        except PointdistillError:
+            raise
+        except Exception as error:
+            raise _raised(self.path, f"{self.name}.targets", error) from error
+        if isinstance(found, np.ndarray) and found.dtype.kind == "f":
+            found = torch.from_numpy(np.ascontiguousarray(found, np.float32))
+        if not isinstance(found, Tensor) or not found.is_floating_point():
+            kind = getattr(found, "dtype", type(found).__name__)
+            raise self._wrong(f"targets returned {kind}, not a tensor or array of floating-point numbers")
+        expected = (len(images), *self.target_shape)
+        if tuple(found.shape) != expected:
+            raise self._wrong(f"targets returned the shape {tuple(found.shape)} where {expected} belongs")
+        return found.detach().float()
+
+    def _text(self, member: str) -> str:
+        value = getattr(self.teacher, member)
+        if not isinstance(value, str) or not value.strip():
+            raise self._wrong(f"{member} is {value!r}, not a text")
+        return value
+
+    def _wrong(self, problem: str) -> DataError:
+        return DataError(self.path, f"{self.name}: {problem}", _REMEDY)
+
+
+def load_user_teacher(path: str, name: str) -> UserTeacher:
+    """An object of class `name` in the Python file at `path`, made without arguments.
+
+    Worker processes call this too: the file is loaded by its path, once a process, wherever the process was started.
+
+    Raises:
+        DataError: no such file, an error while it is loaded or while the object is made, no such class, or a class that
+            is no teacher.
+    """
+    file = Path(path).expanduser().absolute()
+    module = _module(file)
+    made = getattr(module, name, None)
+    if not isinstance(made, type):
+        there = [key for key, value in vars(module).items() if _is_own_class(value, module)]
+        raise DataError(file, f"has no class {name}", f"It has {', '.join(there) or 'none'}. {_REMEDY}")
+    try:
+        teacher = made()
+    except PointdistillError:
+        raise
+    except Exception as error:
+        raise _raised(file, f"{name}()", error) from error
+    return UserTeacher(teacher, file)
+
+
+def _module(file: Path) -> ModuleType:
+    name = f"pointdistill_teacher_{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    if not file.is_file():
+        raise DataError(file, "no such file", "Name a Python file and a class in it: FILE.py:CLASS.")
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None and spec.loader is not None  # the name ends in .py
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise _raised(file, "loading it", error) from error
+    return module
+
+
+def _raised(file: Path, what: str, error: Exception) -> DataError:
+    """The user's own exception as one line, with the last line of their file that it went through."""
+    lines = [entry.lineno for entry in traceback.extract_tb(error.__traceback__) if Path(entry.filename) == file]
+    if isinstance(error, SyntaxError) and error.filename == str(file):
+        lines.append(error.lineno)
+    place = f"line {lines[-1]}" if lines else None
+    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return DataError(file, f"{what} raised {said.rstrip('.')}", _REMEDY, place)
+
+
+def _positive(size: object) -> bool:
+    return isinstance(size, int | np.integer) and not isinstance(size, bool) and bool(size > 0)
+
+
+def _is_own_class(value: object, module: ModuleType) -> bool:
+    return isinstance(value, type) and value.__module__ == module.__name__
