@@ -5,6 +5,7 @@ equal weights and take equal steps; each computes its share of every batch.
 """
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -20,6 +21,8 @@ from pointdistill.errors import PointdistillError
 
 _PATIENCE = timedelta(minutes=10)
 """How long a process waits for the others: longer than one of them may be busy with validation and files."""
+_TO_SPEAK = 2.0
+"""Seconds between the failure of the first process and the end of the others, at which torchrun ends all at once."""
 
 
 def started_by_torchrun() -> bool:
@@ -60,7 +63,8 @@ def processes(device: str) -> Iterator[str]:
         This process's device: "cuda:1", say, for the second process of a machine.
 
     Raises:
-        PointdistillError: a GPU named by number for several processes, or not every process came.
+        PointdistillError: a GPU named by number for several processes, fewer GPUs than processes, or not every process
+            came.
     """
     if not started_by_torchrun():
         yield device
@@ -80,6 +84,7 @@ def processes(device: str) -> Iterator[str]:
         yield device
     except Exception as error:
         if _someone_spoke(store):
+            time.sleep(_TO_SPEAK)
             raise SystemExit(2) from error
         raise
     finally:
@@ -93,9 +98,13 @@ def _own(device: str) -> str:
         return "cpu"
     if kind.index is not None:
         raise PointdistillError(f"--device {device}: several processes take a GPU each. Use --device {kind.type}")
-    own = f"{kind.type}:{os.environ.get('LOCAL_RANK', '0')}"
-    torch.cuda.set_device(own)
-    return own
+    number, found = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if number >= found:
+        raise PointdistillError(
+            f"--device {device}: process {number} of this machine finds {found} GPUs. Start no more processes than GPUs"
+        )
+    torch.cuda.set_device(number)
+    return f"{kind.type}:{number}"
 
 
 def _someone_spoke(store: Any) -> bool:
