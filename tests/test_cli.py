@@ -109,6 +109,8 @@ def test_held_out_targets_of_another_teacher(capsys, tmp_path, scans):
         capsys, "pretrain", "quickstart", "--data", stores[0], "--heldout", stores[1], "--out", tmp_path / "run"
     )
     assert "same teacher" in line
+    pretrain = ("pretrain", "quickstart", "--data", stores[0], "--heldout", stores[1], "--out", tmp_path / "run")
+    assert "no targets of the teacher clip, only of mean-colour-1-" in error_of(capsys, *pretrain, "--teacher", "clip")
 
 
 def test_output_folder_of_something_else(capsys, tmp_path):

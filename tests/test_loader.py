@@ -1,3 +1,5 @@
+import zlib
+
 import numpy as np
 import pytest
 import torch
@@ -93,6 +95,17 @@ def test_frames_with_too_few_points_repeat_some(store):
     batch = FrameLoader(store, 1, 2 * available + 10, seed=0, indices=np.array([0])).batch(np.array([0]), 0)
     _, times = np.unique(batch.points[0].numpy(), axis=0, return_counts=True)
     assert len(times) == available and sorted(set(times)) == [2, 3]
+
+
+def test_a_cloud_by_hand(store):
+    """What is drawn, written down again from the definitions: generator, rows, box, sphere, augmentation."""
+    augment, index, epoch = Augmentation(), 6, 3
+    drawn = FrameLoader(store, 1, 100, seed=5, augment=augment).batch(np.array([index]), epoch).points[0]
+    generator = np.random.Generator(np.random.Philox(np.random.SeedSequence([5, zlib.crc32(b"sample"), epoch, index])))
+    rows = generator.choice(int(store.counts[index]), 100, replace=False, shuffle=False)
+    cloud = (store.cloud(index)[rows] - store.centre[index]) / store.scale[index]
+    expected = cloud * generator.uniform(2 / 3, 3 / 2, 3) + generator.uniform(-0.2, 0.2, 3)
+    np.testing.assert_allclose(drawn, expected, atol=1e-4)
 
 
 def test_rows_are_drawn_evenly():

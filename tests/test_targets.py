@@ -101,6 +101,23 @@ def test_an_interrupted_teacher_goes_on_scan_by_scan(root, tmp_path):
     assert store.manifest_hash == _prepare(root, tmp_path / "fresh", "b").manifest_hash
 
 
+def test_interrupted_between_frames_and_targets(root, tmp_path, monkeypatch):
+    log, out = tmp_path / "log", tmp_path / "store"
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pointdistill.prepare.assemble_targets", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        _prepare(root, out, "a", log)
+    monkeypatch.undo()
+    with pytest.raises(DataError, match="no finished targets of a teacher: preparation did not finish"):
+        FrameStore.open(out)
+    store = _prepare(root, out, "a", log)
+    assert log.read_text().split() == ["2", "2", "2"] and not list(out.rglob("parts"))
+    assert store.manifest_hash == _prepare(root, tmp_path / "fresh").manifest_hash
+
+
 def test_targets_of_other_frames_are_refused(root, tmp_path):
     """A recording of the same size in which another frame is lost now."""
     out = tmp_path / "store"

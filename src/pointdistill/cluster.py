@@ -32,7 +32,7 @@ def cluster_executor(address: str) -> Iterator[Executor]:
             if not client.scheduler_info()["workers"]:
                 console.print(f"{address} has no workers yet: waiting for one", markup=False, soft_wrap=True)
             with _in_one_line(distributed, address):
-                yield client.get_executor()
+                yield client.get_executor(pure=False)  # a scan prepared before is no reason not to do it now
         finally:
             client.close(timeout=_PATIENCE)
 

@@ -20,7 +20,11 @@ T = TypeVar("T")
 UNREADABLE_IMAGE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 """What pillow raises for files that are no images, damaged ones, and ones of absurd size."""
 LOCK = ".lock"
-_FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}
+_FULL = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "a file may not grow so large (`ulimit -f`, or the file system)",
+}
 _CLOSED = {errno.EACCES: "may not be written to", errno.EPERM: "may not be written to", errno.EROFS: "is read-only"}
 
 
@@ -132,7 +136,7 @@ def exclusive(folder: Path) -> Iterator[None]:
     """Only one run at a time writes to a folder; the lock goes with the process, however that ends.
 
     Raises:
-        DataError: another run holds it; or the disk is full or closed to us (any time inside the block).
+        DataError: another run holds it, or it is no folder; the disk is full or closed to us, any time in the block.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -140,6 +144,8 @@ def exclusive(folder: Path) -> Iterator[None]:
             _lock(file, folder)
             yield
     except OSError as error:
+        if isinstance(error, FileExistsError | NotADirectoryError) and not folder.is_dir():
+            raise DataError(folder, "is not a folder, or lies below a file", "Name another folder.") from error
         if error.errno in _FULL:
             problem, remedy = _FULL[error.errno], "Make room and run again; what is finished is kept."
             raise DataError(folder, problem, remedy) from error

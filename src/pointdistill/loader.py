@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int, Int64
+from jaxtyping import Float32, Int, Int16, Int64
 
 from pointdistill.augment import Augmentation
 from pointdistill.batch import FrameBatch
@@ -98,8 +98,9 @@ class FrameLoader:
         """These frames as epoch `epoch` draws them."""
         points = torch.empty(len(chosen), self.points, 3)
         rows = points.numpy()
+        near = np.empty(self.store.points.shape[1:], np.int16)
         for row, index in zip(rows, chosen.tolist(), strict=True):
-            self._draw(index, epoch, row)
+            self._draw(index, epoch, near, row)
         targets = torch.from_numpy(self.store.targets[chosen]).float()
         return FrameBatch(points, targets, torch.from_numpy(chosen.copy()))
 
@@ -108,16 +109,20 @@ class FrameLoader:
             return self.indices
         return numpy_generator(self.seed, "order", epoch).permutation(self.indices)
 
-    def _draw(self, index: int, epoch: int, out: Float32[np.ndarray, "points 3"]) -> None:
-        """One cloud, written to `out`."""
+    def _draw(
+        self, index: int, epoch: int, near: Int16[np.ndarray, "stored 3"], out: Float32[np.ndarray, "points 3"]
+    ) -> None:
+        """One cloud, written to `out`; `near` is room for a frame."""
         generator = numpy_generator(self.seed, "sample", epoch, index)
-        rows = draw_rows(generator, int(self.store.counts[index]), self.points)
+        available = int(self.store.counts[index])
+        rows = draw_rows(generator, available, self.points)
         matrix, shift = self._matrices[index], self._shifts[index]
         if self.augment is not None:
             augmenting, moving = self.augment.draw(generator)
             matrix, shift = augmenting @ matrix, augmenting @ shift + moving
-        stored = self.store.points[index].take(rows, axis=0).astype(np.float32)
-        np.matmul(stored, matrix.T, out=out)
+        # Every cache line of a frame is wanted: read in order first, it is at hand when rows are taken at random.
+        near[:available] = self.store.points[index, :available]
+        np.matmul(near.take(rows, axis=0).astype(np.float32), matrix.T, out=out)
         # Adding rows of 3 would spend its time on the loop over rows: add rows of many points.
         many = math.gcd(len(out), 64)
         blocks = out.reshape(-1, 3 * many)

@@ -91,6 +91,8 @@ def _is_whole(path: Path, recording_bytes: int) -> bool:
 def prepare_scan(job: ScanJob) -> None:
     """Read one scan once and write what is missing of it: its frames, the teacher's targets of them, or both."""
     frames_missing, targets_missing = job.missing()
+    if not (frames_missing or targets_missing):  # a cluster's worker that was given up for dead has done it meanwhile
+        return
     found = _Found()
     with job.recording.open() as reader:
         frames = _usable(job, reader, found.skipped)
