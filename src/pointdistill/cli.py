@@ -142,8 +142,8 @@ def pretrain(
     Args:
         recipe: a named recipe; `paper` is Table 8.
         data: store written by `prepare`.
-        heldout: store of other scans, for the held-out R^2; without it there is none.
         out: folder of log, checkpoints and backbone.safetensors.
+        heldout: store of other scans, for the held-out R^2; without it there is none.
         epochs: instead of the recipe's.
         batch_size: frames a step, over all processes, instead of the recipe's.
         seed: of initialisation, order, subsets, augmentation.
