@@ -66,10 +66,10 @@ def main(
         spec = None if name == "embedded" else name
         teacher = random_clipcap() if name == RANDOM else teacher_factory(spec)()
         clock, processor = milliseconds(teacher, images, rounds).T
-        middle, spread = np.median(processor), f"{processor.min():.1f} to {processor.max():.1f}"
+        details = f"median of {rounds} batches of {batch}, {processor.min():.1f} to {processor.max():.1f}"
         print(
-            f"{name}: {middle:.1f} ms of a core a frame of {size[0]} x {size[1]} "
-            f"(median of {rounds} batches of {batch}, {spread}; by the clock {np.median(clock):.1f}); targets {teacher.target_shape}"
+            f"{name}: {np.median(processor):.1f} ms of a core a frame of {size[0]} x {size[1]} ({details}; "
+            f"by the clock {np.median(clock):.1f}); targets {teacher.target_shape}"
         )
 
 
