@@ -49,13 +49,14 @@ def write_tokenizer(folder: Path) -> Path:
     return folder
 
 
-def gpt2_tensors(seed: int = 0) -> dict[str, Tensor]:
+def gpt2_tensors(seed: int = 2) -> dict[str, Tensor]:
     """A GPT-2 as old checkpoints hold it: the tied output layer, and two constant buffers a layer."""
     from transformers import GPT2Config, GPT2LMHeadModel
 
     torch.manual_seed(seed)
     sizes = {"vocab_size": len(WORDS) + 1, "n_positions": POSITIONS, "n_embd": GPT_WIDTH, "n_layer": LAYERS}
     model = GPT2LMHeadModel(GPT2Config(**sizes, n_head=GPT_WIDTH // 64, initializer_range=0.4))
+    torch.nn.init.normal_(model.transformer.wpe.weight, std=0.8)  # else random numbers repeat their last word for ever
     tensors = {f"gpt.{name}": value.clone() for name, value in model.state_dict().items()}
     for layer in range(LAYERS):
         attention = f"gpt.transformer.h.{layer}.attn."

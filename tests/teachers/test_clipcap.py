@@ -1,15 +1,17 @@
 """CLIP and ClipCap from checkpoints in the published layouts, against plain formulas on the same tensors."""
 
 import re
+import socket
+import time
 from types import SimpleNamespace
 
-import build_clipcap
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch.nn import functional
 
+import build_clipcap
 from pointdistill.errors import CheckpointError, DataError, PointdistillError
 from pointdistill.models.clipcap import MlpMapper, TransformerMapper
 from pointdistill.recipes.paper import paper
@@ -182,7 +184,7 @@ def test_files_that_are_no_tensors(tmp_path, folder):
     narrow = build_clipcap.write_weights(
         tmp_path / "narrow.pt", build_clipcap.mlp_tensors(feature=20), build_clipcap.gpt2_tensors()
     )
-    with pytest.raises(CheckpointError, match="reads features 20 wide, .* gives 24"):
+    with pytest.raises(CheckpointError, match=r"reads features 20 wide, .* gives 24"):
         load_clipcap(narrow, str(folder / "clip"))
 
 
@@ -219,7 +221,7 @@ def test_transformer_mapper_step_by_step(tmp_path, folder):
     found = mapper(features)
     assert found.shape == (2, build_clipcap.PREFIX, build_clipcap.GPT_WIDTH)
     np.testing.assert_allclose(found.numpy(), expected, atol=2e-3)
-    with pytest.raises(CheckpointError, match="transformer mapper of 20 wide features.*teacher class"):
+    with pytest.raises(CheckpointError, match=r"transformer mapper of 20 wide features.*teacher class"):
         load_clipcap(path, str(folder / "clip"))
     tensors.pop("clip_project.transformer.layers.1.mlp.fc2.bias")
     build_clipcap.write_weights(path, tensors)
@@ -254,3 +256,24 @@ def _transformer_mapper(tensors, feature):
         hidden = norm(tokens, f"{at}.norm2") @ values[f"{at}.mlp.fc1.weight"].T + values[f"{at}.mlp.fc1.bias"]
         tokens = tokens + np.maximum(hidden, 0) @ values[f"{at}.mlp.fc2.weight"].T + values[f"{at}.mlp.fc2.bias"]
     return tokens[len(image) :]
+
+
+def test_folders_need_no_network(folder, teacher, monkeypatch):
+    from huggingface_hub import constants
+
+    asked = []
+
+    def refuse(*address, **options):
+        asked.append(address)
+        raise OSError("no network in tests")
+
+    for name in ("getaddrinfo", "create_connection"):
+        monkeypatch.setattr(socket, name, refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)  # between one attempt and the next
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    again = load_clipcap(folder / "tiny_weights.pt", str(folder / "clip"), str(folder / "gpt2"))
+    assert again.weights_hash == teacher.weights_hash and not asked
+    with pytest.raises(DataError, match="Look at the name and the connection"):
+        load_clip("nobody/no-such-clip")
+    assert asked  # whoever names a hub id means it

@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 
 from pointdistill.errors import CheckpointError, DataError
-from pointdistill.teachers.base import Teacher
+from pointdistill.teachers.base import Captioner, Teacher, hash_tensors
 from pointdistill.teachers.networks import TeacherConfig, TeacherNetworks
 from pointdistill.teachers.small import CONFIG, PACKAGED, WEIGHTS, SmallTeacher, load_small_teacher
-from pointdistill.teachers.text import Vocabulary
+from pointdistill.teachers.text import END, UNKNOWN, Vocabulary
 from pointdistill.teachers.text_encoder import contrastive_loss
 
 
@@ -68,6 +68,43 @@ def test_save_and_load_round_trip(teacher, tmp_path):
     assert torch.equal(again.targets(images()), teacher.targets(images()))
     assert (again.identity, again.weights_hash) == (teacher.identity, teacher.weights_hash)
     assert again.vocabulary == teacher.vocabulary and again.config == teacher.config
+
+
+def test_likelihood_sums_the_words_and_the_end(packaged):
+    prefix = packaged.targets(images())
+    texts = ["a chair", "a table and two chairs in an office", "xylophone"]
+    found = packaged.log_likelihood(prefix, texts)
+    assert isinstance(packaged, Captioner) and found.shape == (3, 3)
+    model, vocabulary = packaged.networks.language_model, packaged.vocabulary
+    for column, text in enumerate(texts):
+        known = [vocabulary.words.index(word) + 3 if word in vocabulary else UNKNOWN for word in text.split()]
+        for row in range(3):
+            score, said = 0.0, torch.empty(1, 0, dtype=torch.int64)
+            for token in [*known, END]:
+                score += model(prefix[row : row + 1], said)[0, -1].log_softmax(0)[token].item()
+                said = torch.cat([said, torch.tensor([[token]])], dim=1)
+            assert found[row, column].item() == pytest.approx(score, abs=1e-3)
+    own = packaged.log_likelihood(prefix, packaged.caption(prefix))  # what it would say itself it finds likely
+    assert (own.diagonal() > found.max(dim=1).values).all()
+    assert packaged.log_likelihood(prefix, []).shape == (3, 0)
+
+
+def test_hash_of_tensors_is_of_names_types_shapes_and_bytes():
+    tensors = {"b": torch.arange(6.0).reshape(2, 3), "a": torch.tensor(1, dtype=torch.int64)}
+    first = hash_tensors(tensors)
+    digest = hashlib.sha256(b"a torch.int64 ()\n" + np.int64(1).tobytes())
+    digest.update(b"b torch.float32 (2, 3)\n" + np.arange(6, dtype=np.float32).tobytes())
+    assert first == digest.hexdigest() == hash_tensors(dict(reversed(tensors.items())))
+    transposed = {**tensors, "b": tensors["b"].T.contiguous().T}  # the same numbers, otherwise in memory
+    assert hash_tensors(transposed) == first
+    others = [
+        {**tensors, "b": tensors["b"].reshape(3, 2)},
+        {**tensors, "b": tensors["b"].bfloat16()},
+        {**tensors, "b": tensors["b"] + 1},
+        {"c": tensors["b"], "a": tensors["a"]},
+        {"b": tensors["b"]},
+    ]
+    assert len({first, *map(hash_tensors, others)}) == 6
 
 
 def test_packaged_teacher_loads_with_its_hash(packaged):
