@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
+from pointdistill.distilled import load_distilled
 from pointdistill.engine.optim import adamw
 from pointdistill.errors import RecipeError
 from pointdistill.methods.base import Draw
@@ -21,7 +22,7 @@ from pointdistill.methods.distill import Distill
 from pointdistill.models.checkpoints import load_backbone
 from pointdistill.models.point_transformer import BACKBONES
 from pointdistill.prepare import FrameSettings, prepare_recordings
-from pointdistill.pretraining import build_method, load_distilled, require_papers_store, run_pretrain, train_loader
+from pointdistill.pretraining import build_method, require_papers_store, run_pretrain, train_loader
 from pointdistill.recipes.paper import paper
 from pointdistill.recipes.quickstart import Mode, distillation, point_mae, quickstart
 from pointdistill.recipes.recipe import PretrainRecipe, as_json, recipe_hash
@@ -294,7 +295,7 @@ def test_point_mae_takes_two_steps(small_stores, tmp_path):
 
 def test_finished_distillation_can_be_read_back_whole(small_stores, distilled):
     recipe = _two_steps(distillation())
-    method = load_distilled(recipe, small_stores[0], distilled)
+    method = load_distilled(distilled).method
     batch = train_loader(recipe, FrameStore.open(small_stores[0])).batch(np.arange(2), 0)
     assert method.predict(batch.points).shape == (2, 8, 64)
     assert not method.training

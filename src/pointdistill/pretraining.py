@@ -8,9 +8,10 @@ import torch
 
 from pointdistill import __version__, distributed, targets
 from pointdistill.console import console, progress
+from pointdistill.distilled import MEAN_TARGET
 from pointdistill.engine.log import Report
 from pointdistill.engine.pretrain import pretrain
-from pointdistill.errors import CheckpointError, RecipeError
+from pointdistill.errors import RecipeError
 from pointdistill.files import exclusive, read_json, write_json, write_text
 from pointdistill.loader import FrameLoader
 from pointdistill.methods.controls import PermutedTargets
@@ -23,7 +24,7 @@ from pointdistill.recipes.paper import paper
 from pointdistill.recipes.quickstart import quickstart
 from pointdistill.recipes.recipe import PretrainRecipe, as_json, recipe_hash
 from pointdistill.store import FrameStore
-from pointdistill.tensors import load_tensors, save_tensors
+from pointdistill.tensors import save_tensors
 
 
 def build_method(recipe: PretrainRecipe, store: FrameStore) -> Distill | PointMAE:
@@ -144,7 +145,9 @@ def run_pretrain(
         "curve": rows,
     }
     if main:
-        save_tensors(Path(out) / "method.safetensors", method.state_dict(), {"identity": identity})
+        mean = torch.from_numpy(train_store.target_statistics()[0])
+        tensors = {**method.state_dict(), MEAN_TARGET: mean}
+        save_tensors(Path(out) / "method.safetensors", tensors, {"identity": identity})
         save_backbone(method.backbone, Path(out), {**card, "heldout": result["heldout"]})
         write_text(Path(out) / "model_card.md", model_card(card, result, distributed.ranks()))
         write_json(Path(out) / "result.json", result)
@@ -184,24 +187,6 @@ def _stores(data: Path, heldout: Path | None, teacher: str | None) -> tuple[Fram
             "Prepare both with the same teacher"
         )
     return train, FrameStore.open(heldout, train.targets_name)
-
-
-def load_distilled(recipe: PretrainRecipe, data: Path, out: Path, teacher: str | None = None) -> Distill:
-    """The whole distillation model (backbone, concepts, projector) of a finished `run_pretrain`, ready to predict.
-
-    Raises:
-        CheckpointError: no such run, or one of another architecture.
-    """
-    method = build_method(recipe, FrameStore.open(data, teacher))
-    tensors, _ = load_tensors(Path(out) / "method.safetensors")
-    try:
-        method.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise CheckpointError(
-            Path(out) / "method.safetensors", "does not fit this recipe", "Pre-train with this recipe first"
-        ) from error
-    assert isinstance(method, Distill)
-    return method.eval()
 
 
 def require_papers_store(recipe: PretrainRecipe, store: FrameStore) -> None:

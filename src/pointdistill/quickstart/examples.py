@@ -8,9 +8,10 @@ import torch
 from pointdistill.datasets.scannet import DETECTION_CLASSES, SEMANTIC_CLASSES
 from pointdistill.datasets.scannet.sens import SensReader
 from pointdistill.datasets.shapenetpart import PartSet
+from pointdistill.distilled import load_distilled
 from pointdistill.geometry import group_patches
 from pointdistill.models.point_transformer import PointTransformer
-from pointdistill.pretraining import heldout_loader, load_distilled
+from pointdistill.pretraining import heldout_loader
 from pointdistill.quickstart.downstream import load_splits
 from pointdistill.quickstart.layout import Layout
 from pointdistill.quickstart.plan import Run, labels_of
@@ -44,7 +45,7 @@ def write_examples(layout: Layout, recipe: QuickstartRecipe) -> None:
 def _pipeline(layout: Layout, recipe: QuickstartRecipe) -> list[PipelineExample]:
     store = FrameStore.open(layout.store("heldout"))
     seed = recipe.pretrain_seeds[0]
-    method = load_distilled(recipe.pretrain, layout.store("frames"), layout.pretraining("distilled", seed))
+    method = load_distilled(layout.pretraining("distilled", seed)).method
     teacher = load_small_teacher()
     loader = heldout_loader(recipe.pretrain, store)
     found = []

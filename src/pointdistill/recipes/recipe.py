@@ -10,7 +10,10 @@ from pointdistill.augment import Augmentation
 from pointdistill.engine.pretrain import PretrainConfig
 from pointdistill.methods.distill import DistillConfig
 from pointdistill.methods.point_mae import PointMAEConfig
+from pointdistill.models.concepts import ConceptConfig
+from pointdistill.models.decoder import DecoderConfig
 from pointdistill.models.point_transformer import BackboneConfig
+from pointdistill.models.projector import ProjectorConfig
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,35 @@ class PretrainRecipe:
 def as_json(recipe: object) -> dict:
     """A recipe (any frozen dataclass) as plain JSON values, its class named."""
     return {"recipe": type(recipe).__name__, **json.loads(json.dumps(dataclasses.asdict(recipe)))}  # type: ignore[call-overload]
+
+
+def read_pretrain_recipe(content: dict) -> PretrainRecipe:
+    """The pre-training recipe that `as_json` wrote down.
+
+    Raises:
+        KeyError, TypeError: it is none of this version's.
+    """
+    method, frames = content["method"], content["frames"]
+    return PretrainRecipe(
+        content["name"],
+        content["teacher"],
+        BackboneConfig(**content["backbone"]),
+        _read_method(method),
+        FrameRecipe(**{**frames, "augmentation": Augmentation(**_tuples(frames["augmentation"]))}),
+        PretrainConfig(**content["engine"]),
+    )
+
+
+def _read_method(content: dict) -> DistillConfig | PointMAEConfig:
+    if "decoder" in content:
+        return PointMAEConfig(**{**content, "decoder": DecoderConfig(**content["decoder"])})
+    parts = {"concepts": ConceptConfig(**content["concepts"]), "projector": ProjectorConfig(**content["projector"])}
+    return DistillConfig(**{**content, **parts})
+
+
+def _tuples(content: dict) -> dict:
+    """JSON knows lists only."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
 
 
 def recipe_hash(*parts: object) -> str:

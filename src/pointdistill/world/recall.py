@@ -1,17 +1,22 @@
-"""What the world knows of a frame it wrote: for the report's "truth" line only, never for training."""
+"""What the world knows of a frame it wrote: for the report's "truth" line and for benchmarks, never for training."""
 
 from pathlib import Path
 
 from pointdistill.seeding import numpy_generator
 from pointdistill.world.cameras import default_rig, walk
 from pointdistill.world.files import read_claim
-from pointdistill.world.render import record
-from pointdistill.world.rooms import make_room
+from pointdistill.world.render import Frame, record
+from pointdistill.world.rooms import Room, make_room
 from pointdistill.world.scannet import ScanNetSettings
 
 
 def caption_of(root: Path, scan: str, frame: int) -> str:
-    """The true caption of a frame of a world-written ScanNet folder, by rendering it again.
+    """The true caption of a frame of a world-written ScanNet folder."""
+    return frame_of(root, scan, frame)[1].caption
+
+
+def frame_of(root: Path, scan: str, frame: int) -> tuple[Room, Frame]:
+    """A frame of a world-written ScanNet folder and its room, by rendering it again.
 
     Args:
         root: the folder `write_scannet` filled.
@@ -26,4 +31,4 @@ def caption_of(root: Path, scan: str, frame: int) -> str:
     room = make_room(seed)
     rig = default_rig(settings.colour_size, settings.depth_size)
     pose = walk(room, seed, settings.frames, settings.rate_hz)[frame]
-    return record(room, rig, pose, numpy_generator(seed, "frame", frame)).caption
+    return room, record(room, rig, pose, numpy_generator(seed, "frame", frame))

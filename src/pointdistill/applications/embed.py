@@ -1,0 +1,80 @@
+"""Features of point clouds from any backbone checkpoint."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Num
+
+from pointdistill.applications.clouds import Frame, Up, training_form, turn
+from pointdistill.files import read_json
+from pointdistill.models.checkpoints import load_backbone
+from pointdistill.models.point_transformer import PointTransformer
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A backbone, and how the clouds of its pre-training were.
+
+    Attributes:
+        backbone: in evaluation mode.
+        frame: "gravity" (z up) or "camera" (x right, y down, z forward).
+        points: points a cloud.
+    """
+
+    backbone: PointTransformer
+    frame: Frame
+    points: int
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """Features of a cloud.
+
+    Attributes:
+        tokens: one a patch, after the final LayerNorm.
+        centres: of the patches, in the input's own frame and unit.
+        pooled: mean and maximum over the tokens.
+    """
+
+    tokens: Float32[np.ndarray, "groups width"]
+    centres: Float32[np.ndarray, "groups 3"]
+    pooled: Float32[np.ndarray, "twice_width"]
+
+
+def load_encoder(checkpoint: str | Path) -> Encoder:
+    """A backbone file (or the folder of a pre-training); without backbone.json beside it: z up, 4096 points.
+
+    Raises:
+        CheckpointError: no such file, or none of a backbone.
+    """
+    path = Path(checkpoint)
+    backbone = load_backbone(path).eval()
+    card = (path if path.is_dir() else path.parent) / "backbone.json"
+    frames = read_json(card).get("recipe", {}).get("frames", {}) if card.is_file() else {}
+    return Encoder(backbone, frames.get("frame", "gravity"), int(frames.get("points", 4096)))
+
+
+@torch.no_grad()
+def embed(points: Num[np.ndarray, "points 3"], checkpoint: str | Path | Encoder, up: Up | None = None) -> Embedding:
+    """What a backbone says of a cloud: tokens, their centres, and one pooled vector.
+
+    Args:
+        points: a cloud in any unit.
+        checkpoint: a backbone.safetensors, the folder of a pre-training, or what `load_encoder` made of it.
+        up: which axis of the cloud points up; default that of the pre-training's frame: z, or -y in the camera's.
+
+    Raises:
+        CheckpointError: no such file, or none of a backbone.
+        DataError: fewer points than a patch has, or all in one place.
+    """
+    encoder = checkpoint if isinstance(checkpoint, Encoder) else load_encoder(checkpoint)
+    config = encoder.backbone.config
+    least = max(config.groups, config.group_size)
+    cloud, centre, radius = training_form(points, up, encoder.frame, encoder.points, least)
+    features = encoder.backbone(cloud)
+    tokens = features.tokens[0]
+    pooled = torch.cat([tokens.mean(0), tokens.max(0).values])
+    centres = (features.centres[0].numpy() * radius + centre) @ turn(up, encoder.frame)
+    return Embedding(tokens.numpy(), centres, pooled.numpy())
