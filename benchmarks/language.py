@@ -4,7 +4,7 @@
 
 RUN is a finished pre-training with the embedded teacher (a quickstart's pretrain/distilled-seed0). Rooms of the
 validation seeds, which no pre-training sees, are recorded and prepared in FOLDER; the tables of docs/language.md are
-printed. "Wrong cloud": the prediction from a frame of another room; what it scores is owed to what rooms have in common.
+printed. "Wrong cloud": the prediction from a frame of another room; what it scores is owed to what rooms share.
 """
 
 from pathlib import Path

@@ -88,6 +88,9 @@ SMALLER = {
     "prepare": ["--points", "2048"],
     "pretrain": ["--epochs", "1", "--batch-size", "4"],
     "report": [],
+    "caption": [],
+    "classify": [],
+    "embed": [],
 }
 """What makes a command quick; the other verbs train for long, or are what `quickstart` above has run."""
 

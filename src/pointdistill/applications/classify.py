@@ -93,8 +93,8 @@ def likelihood_scores(
     if isinstance(teacher, SmallTeacher):
         unknown = sorted({word for text in texts for word in split_words(text) if word not in teacher.vocabulary})
         if unknown:
+            known = sorted(word for word in teacher.vocabulary.words if word != ",")
             raise RecipeError(
-                f"the teacher does not know {', '.join(map(repr, unknown))}. Its {len(teacher.vocabulary.words)} words: "
-                f"{', '.join(sorted(teacher.vocabulary.words))}"
+                f"the teacher does not know {', '.join(map(repr, unknown))}. Its words: {', '.join(known)}"
             )
     return teacher.log_likelihood(prefix, texts) - teacher.log_likelihood(mean[None].to(prefix), texts)

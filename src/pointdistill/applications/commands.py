@@ -11,7 +11,7 @@ from pointdistill.applications.clouds import Up, open_cloud
 from pointdistill.applications.embed import embed, load_encoder
 from pointdistill.console import console, track
 from pointdistill.distilled import load_distilled
-from pointdistill.errors import DataError
+from pointdistill.errors import DataError, PointdistillError
 from pointdistill.files import write_arrays, write_atomic
 from pointdistill.store import FrameStore
 
@@ -47,6 +47,8 @@ def embed_command(clouds: Sequence[Path], backbone: Path, out: Path, frame: int 
     """
     if out.suffix not in (".npz", ".npy"):
         raise DataError(out, "is neither .npz nor .npy", "Name one: .npz for everything, .npy for pooled features")
+    if not clouds:
+        raise PointdistillError("no cloud to embed: name a file or a store. `pointdistill embed --help` says more")
     encoder = load_encoder(backbone)
     sources = [source for cloud in clouds for source in _sources(cloud, frame)]
     found = [

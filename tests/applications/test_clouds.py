@@ -1,0 +1,109 @@
+"""Files as others write them, and clouds as pre-training saw them."""
+
+import numpy as np
+import pytest
+import torch
+
+from pointdistill.applications.clouds import TO_Z_UP, open_cloud, read_cloud, training_form, turn
+from pointdistill.errors import DataError
+from pointdistill.loader import FrameLoader
+from pointdistill.store import FrameStore
+
+POINTS = np.array([[0.5, -1, 2], [3, 4.25, -5], [1e-3, 0, 100]], np.float32)
+AXES = {"x": [1, 0, 0], "y": [0, 1, 0], "z": [0, 0, 1], "-x": [-1, 0, 0], "-y": [0, -1, 0], "-z": [0, 0, -1]}
+HEADER = "ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\nproperty float z\n"
+
+
+def lines(separator, more=""):
+    return "".join(separator.join(f"{value:.9g}" for value in row) + f"{more}\n" for row in POINTS)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("cloud.ply", HEADER + "property uchar red\nend_header\n" + lines(" ", " 255")),
+        ("cloud.xyz", lines(" ")),
+        ("cloud.txt", "\n" + lines("\t", "\t0.1\t0.2\t0.3")),
+        ("cloud.txt", lines(",", ",0,0,1")),
+        ("cloud.CSV", lines(",")),
+    ],
+)
+def test_text_files(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    np.testing.assert_array_equal(read_cloud(tmp_path / name), POINTS)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float16, np.int32])
+def test_arrays(tmp_path, dtype):
+    rows = np.concatenate([POINTS, POINTS], 1).astype(dtype)
+    np.save(tmp_path / "cloud.npy", rows)
+    np.testing.assert_array_equal(read_cloud(tmp_path / "cloud.npy"), rows[:, :3].astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("cloud.obj", b"", "no known kind"),
+        ("cloud.npy", b"not an array", "not a readable .npy"),
+        ("cloud.txt", b"1 2\n", "2 columns"),
+        ("cloud.txt", b"1 2 3\n1 two 3\n", "line 2: 'two' is not a number"),
+        ("cloud.xyz", b"\xff\xfe\x00", "not a readable text"),
+        ("cloud.ply", b"ply\nformat ascii 1.0\nend_header\n", "no vertices"),
+        ("absent.ply", None, "no such file"),
+        ("absent.npy", None, "no such file"),
+        ("absent.txt", None, "absent.txt"),
+    ],
+)
+def test_what_is_no_cloud_is_said(tmp_path, name, content, said):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=said):
+        read_cloud(tmp_path / name)
+
+
+def test_pickles_are_refused(tmp_path):
+    np.save(tmp_path / "cloud.npy", np.array([{"a": 1}], object), allow_pickle=True)
+    with pytest.raises(DataError, match="npy"):
+        read_cloud(tmp_path / "cloud.npy")
+
+
+@pytest.mark.parametrize("up", list(TO_Z_UP))
+def test_what_points_up_points_up_in_the_frame_of_pre_training(up):
+    for frame, upwards in (("gravity", [0, 0, 1]), ("camera", [0, -1, 0])):
+        rotation = turn(up, frame)
+        np.testing.assert_array_equal(rotation @ AXES[up], upwards)
+        np.testing.assert_array_equal(rotation @ rotation.T, np.eye(3))
+        assert np.linalg.det(rotation) == pytest.approx(1)
+    np.testing.assert_array_equal(turn("-y", "camera"), np.eye(3))
+    np.testing.assert_array_equal(turn(None, "camera"), np.eye(3))
+
+
+@pytest.mark.parametrize("frame", ["camera", "gravity"])
+def test_a_frame_comes_out_as_the_loader_draws_it(store, frame):
+    opened = FrameStore.open(store)
+    (batch,) = FrameLoader(opened, 6, 400, seed=0, frame=frame, shuffle=False).epoch(0)
+    for index in range(6):
+        assert opened.counts[index] == 400  # both take all of its points, in some order
+        cloud, centre, radius = training_form(open_cloud(store, index, frame), None, frame, 400)
+        apart = np.linalg.norm(cloud[0].numpy()[:, None] - batch.points[index].numpy()[None], axis=-1)
+        assert apart.min(0).max() < 1e-4 and apart.min(1).max() < 1e-4
+        back = cloud[0].numpy() * radius + centre
+        assert np.abs(np.sort(back, 0) - np.sort(open_cloud(store, index, frame), 0)).max() < 1e-4
+
+
+def test_points_that_are_not_finite_are_left_out():
+    rows = np.random.default_rng(0).standard_normal((50, 3))
+    broken = np.concatenate([rows, [[np.nan, 0, 0], [0, np.inf, 0]]])
+    assert torch.equal(training_form(broken, "y", "gravity", 40)[0], training_form(rows, "y", "gravity", 40)[0])
+
+
+def test_clouds_that_cannot_be_used(store):
+    rows = np.zeros((70, 3))
+    with pytest.raises(DataError, match="one place"):
+        training_form(rows, None, "gravity", 10)
+    with pytest.raises(DataError, match="70 finite points"):
+        training_form(rows, None, "gravity", 10, least=100)
+    with pytest.raises(DataError, match="no frame 6"):
+        open_cloud(store, 6, "gravity")
+    with pytest.raises(DataError, match="--frame"):
+        open_cloud(store, None, "gravity")
