@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from pointdistill.datasets.scannet.sens import SensReader
 from pointdistill.errors import DataError
@@ -14,10 +15,11 @@ _GET = "Ask for the data set at http://www.scan-net.org, or write an embedded on
 
 @dataclass(frozen=True)
 class ScanNetRecording:
-    """One scan's .sens file."""
+    """One scan's .sens file; its world has z up."""
 
     name: str
     path: Path
+    up: ClassVar[str] = "z"
 
     def open(self) -> SensReader:
         return SensReader(self.path)
