@@ -91,7 +91,8 @@ def is_upright(recording: Recording) -> bool:
 
 def bytes_of(recording: Recording) -> int:
     """Size of a recording that knows its size or is one file (`path`), else 0: a copy completed since differs."""
-    if callable(known := getattr(recording, "bytes", None)):
+    known: Callable[[], int] | None = getattr(recording, "bytes", None)
+    if known is not None:
         return known()
     path = getattr(recording, "path", None)
     return Path(path).stat().st_size if path is not None and Path(path).is_file() else 0
