@@ -78,15 +78,17 @@ def prepare(
     teacher: Path | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
+    up: Literal["x", "-x", "y", "-y", "z", "-z"] | None = None,
 ):
-    """Walk ScanNetV2 scans, run the frozen teacher once a frame, write a store of clouds and targets.
+    """Walk RGB-D recordings, run the frozen teacher once a frame, write a store of clouds and targets.
 
     On a finished store, another teacher's targets are added to what is there.
 
     Args:
-        data: folder of the data set (with scans/ and the split lists).
+        data: folder of the data set: ScanNetV2, TUM RGB-D, 7-Scenes, Redwood or Open3D, or one with recording.json.
         out: folder of the store.
-        split: which split list to take scans from.
+        split: which split list to take recordings from; `all` takes every recording. A folder without any list is
+            taken whole.
         every: take every n-th frame.
         points: points kept a frame.
         keep_images: also keep jpegs of this short side, for methods that train on images.
@@ -94,6 +96,7 @@ def prepare(
         workers: processes; default the usable cores.
         scheduler: work on the workers of this dask scheduler instead, for instance tcp://node7:8786; they must see
             DATA, OUT and the teacher under the same paths.
+        up: the axis of the recordings' world that points up, where they do not say so; poses are turned to have z up.
     """
     from contextlib import nullcontext
     from functools import partial
@@ -119,6 +122,7 @@ def prepare(
             keep_images=keep_images,
             workers=workers,
             executor=executor,
+            up_axis=up,
         )
 
 

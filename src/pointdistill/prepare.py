@@ -14,8 +14,9 @@ from typing import Any
 
 from pointdistill import manifest, targets
 from pointdistill.console import console
+from pointdistill.datasets.axes import Axis
+from pointdistill.datasets.layouts import select
 from pointdistill.datasets.recording import Recording, bytes_of, is_upright
-from pointdistill.datasets.scannet.layout import recordings as scannet_recordings
 from pointdistill.errors import PointdistillError
 from pointdistill.files import exclusive
 from pointdistill.parallel import parallel_map
@@ -61,11 +62,21 @@ def prepare_frames(
     seed: int = 0,
     workers: int | None = None,
     executor: Executor | None = None,
+    up_axis: Axis | None = None,
 ) -> FrameStore:
-    """Prepare the frames of a ScanNetV2 split; see `prepare_recordings`."""
-    settings = FrameSettings(every=every, points=points, keep_images=keep_images, seed=seed)
-    found = scannet_recordings(root, split)
-    return prepare_recordings(found, out, teacher_factory, settings, f"scannet {split}", workers, executor)
+    """Prepare the frames of a split of any data set of RGB-D recordings; see `prepare_recordings`.
+
+    Args:
+        root: its folder, in one of the layouts of docs/data.md.
+        split: see `datasets.layouts.select`.
+        up_axis: see `FrameSettings`.
+    """
+    settings = FrameSettings(every=every, points=points, keep_images=keep_images, seed=seed, up_axis=up_axis)
+    chosen = select(root, split)
+    if chosen.note:
+        console.print(chosen.note, markup=False, soft_wrap=True)
+    source = f"{chosen.layout.name} {chosen.split}"
+    return prepare_recordings(chosen.recordings, out, teacher_factory, settings, source, workers, executor)
 
 
 def prepare_recordings(
