@@ -126,6 +126,20 @@ def prepare(
         )
 
 
+def doctor(path: Annotated[Path, Positional, arg(metavar="PATH")], every: int = 25):
+    """Say what a folder is, what of it is missing or broken, how many pairs it would give, and at what cost.
+
+    Args:
+        path: a data set in any layout, a store, or the folder of a pre-training.
+        every: count every n-th frame.
+    """
+    from pointdistill.doctor import examine
+
+    _at_least(1, every=every)
+    for line in examine(path, every):
+        print(line)
+
+
 def pretrain(
     recipe: Annotated[Literal["paper", "quickstart"], Positional],
     data: Path,
@@ -197,6 +211,7 @@ VERBS = {
     "quickstart": quickstart,
     "world": world,
     "prepare": prepare,
+    "doctor": doctor,
     "pretrain": pretrain,
     "teacher": teacher,
     "report": report,

@@ -151,6 +151,15 @@ class SensReader:
                 continue
             yield frame
 
+    def whole_frames(self) -> int:
+        """How many frames lie in the file to their end, by their headers: none is decoded."""
+        try:
+            for index in range(self.frame_count):
+                self._frame_header(index, self._locate(index))
+        except TruncatedRecording as problem:
+            return problem.frame
+        return self.frame_count
+
     def _locate(self, index: int) -> int:
         """Byte offset of a frame: sizes vary, so the headers before it are walked, once."""
         while len(self._offsets) <= index:
