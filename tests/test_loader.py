@@ -1,4 +1,5 @@
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ import torch
 import build_scannet
 from fake_teacher import factory
 from pointdistill.augment import Augmentation
-from pointdistill.errors import RecipeError
+from pointdistill.errors import DataError, RecipeError
 from pointdistill.loader import FrameLoader, draw_rows
 from pointdistill.prepare import prepare_frames
 
@@ -112,3 +113,11 @@ def test_rows_are_drawn_evenly():
     drawn = np.concatenate([draw_rows(np.random.default_rng(seed), 20, 5) for seed in range(2000)])
     assert np.bincount(drawn, minlength=20).std() < 40  # 500 each, binomial deviation 22
     assert sorted(draw_rows(np.random.default_rng(0), 7, 7)) == list(range(7))
+
+
+def test_no_gravity_where_nobody_knows_it(store):
+    assert store.up == "z"
+    unknown = replace(store, manifest={**store.manifest, "up": None})
+    FrameLoader(unknown, 2, 50, seed=0)
+    with pytest.raises(DataError, match=r"do not say which way is up.*--up"):
+        FrameLoader(unknown, 2, 50, seed=0, frame="gravity")

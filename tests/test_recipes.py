@@ -180,7 +180,7 @@ class GeneratedFrame:
         return pose
 
     @property
-    def colour_jpeg(self) -> bytes:
+    def colour(self) -> bytes:
         data = io.BytesIO()
         Image.new("RGB", (16, 12), (20 * self.index, 90 * self.scan, 60)).save(data, "JPEG")
         return data.getvalue()
@@ -214,6 +214,7 @@ class GeneratedReader:
 class GeneratedRecording:
     scan: int
     frames: int
+    up: str = "z"
 
     @property
     def name(self) -> str:

@@ -78,15 +78,17 @@ def prepare(
     teacher: str | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
+    up: Literal["x", "-x", "y", "-y", "z", "-z"] | None = None,
 ):
-    """Walk ScanNetV2 scans, run the frozen teacher once a frame, write a store of clouds and targets.
+    """Walk RGB-D recordings, run the frozen teacher once a frame, write a store of clouds and targets.
 
     On a finished store, another teacher's targets are added to what is there.
 
     Args:
-        data: folder of the data set (with scans/ and the split lists).
+        data: folder of the data set: ScanNetV2, TUM RGB-D, 7-Scenes, Redwood or Open3D, or one with recording.json.
         out: folder of the store.
-        split: which split list to take scans from.
+        split: which split list to take recordings from; `all` takes every recording. A folder without any list is
+            taken whole.
         every: take every n-th frame.
         points: points kept a frame.
         keep_images: also keep jpegs of this short side, for methods that train on images.
@@ -96,6 +98,7 @@ def prepare(
         workers: processes; default the usable cores.
         scheduler: work on the workers of this dask scheduler instead, for instance tcp://node7:8786; they must see
             DATA, OUT and the teacher under the same paths.
+        up: the axis of the recordings' world that points up, where they do not say so; poses are turned to have z up.
     """
     from contextlib import nullcontext
 
@@ -120,7 +123,22 @@ def prepare(
             keep_images=keep_images,
             workers=workers,
             executor=executor,
+            up_axis=up,
         )
+
+
+def doctor(path: Annotated[Path, Positional, arg(metavar="PATH")], every: int = 25):
+    """Say what a folder is, what of it is missing or broken, how many pairs it would give, and at what cost.
+
+    Args:
+        path: a data set in any layout, a store, or the folder of a pre-training.
+        every: count every n-th frame.
+    """
+    from pointdistill.doctor import examine
+
+    _at_least(1, every=every)
+    for line in examine(path, every):
+        print(line)
 
 
 def pretrain(
@@ -263,6 +281,7 @@ VERBS = {
     "quickstart": quickstart,
     "world": world,
     "prepare": prepare,
+    "doctor": doctor,
     "pretrain": pretrain,
     "teacher": teacher,
     "caption": caption,

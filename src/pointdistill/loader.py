@@ -15,7 +15,7 @@ from jaxtyping import Float32, Int, Int16, Int64
 
 from pointdistill.augment import Augmentation
 from pointdistill.batch import FrameBatch
-from pointdistill.errors import RecipeError
+from pointdistill.errors import DataError, RecipeError
 from pointdistill.seeding import numpy_generator
 from pointdistill.store import HALF_RANGE, FrameStore
 
@@ -38,6 +38,7 @@ class FrameLoader:
 
     Raises:
         RecipeError: no batch is full, or an augmentation that needs z up in the camera's frame.
+        DataError: frame "gravity", and nobody knows which way is up in the store.
     """
 
     def __init__(
@@ -56,6 +57,10 @@ class FrameLoader:
     ):
         if frame == "camera" and augment is not None and (augment.yaw or augment.flip):
             raise RecipeError("Turning about z and mirroring need clouds whose z points up: use frame='gravity'.")
+        if frame == "gravity" and store.up != "z":
+            problem = "its recordings do not say which way is up, and frame='gravity' turns clouds so that z is"
+            remedy = "Prepare it again with --up and the axis of their world that points up, or use frame='camera'."
+            raise DataError(store.path, problem, remedy)
         self.store, self.batch_size, self.points, self.seed = store, batch_size, points, seed
         self.augment, self.drop_last, self.shuffle = augment, drop_last, shuffle
         self.rank, self.ranks = rank, ranks

@@ -14,9 +14,11 @@ from typing import Any
 
 from pointdistill import manifest, targets
 from pointdistill.console import console
-from pointdistill.datasets.recording import Recording
-from pointdistill.datasets.scannet.layout import recordings as scannet_recordings
+from pointdistill.datasets.axes import Axis
+from pointdistill.datasets.layouts import SCANNET, select
+from pointdistill.datasets.recording import Recording, bytes_of, is_upright
 from pointdistill.datasets.scannet.layout import terms_of_use as scannet_terms
+from pointdistill.errors import PointdistillError
 from pointdistill.files import exclusive
 from pointdistill.parallel import parallel_map
 from pointdistill.prepared_labels import (
@@ -61,12 +63,22 @@ def prepare_frames(
     seed: int = 0,
     workers: int | None = None,
     executor: Executor | None = None,
+    up_axis: Axis | None = None,
 ) -> FrameStore:
-    """Prepare the frames of a ScanNetV2 split; see `prepare_recordings`."""
-    settings = FrameSettings(every=every, points=points, keep_images=keep_images, seed=seed)
-    found = scannet_recordings(root, split)
-    source, terms = f"scannet {split}", scannet_terms(root)
-    return prepare_recordings(found, out, teacher_factory, settings, source, workers, executor, terms)
+    """Prepare the frames of a split of any data set of RGB-D recordings; see `prepare_recordings`.
+
+    Args:
+        root: its folder, in one of the layouts of docs/data.md.
+        split: see `datasets.layouts.select`.
+        up_axis: see `FrameSettings`.
+    """
+    settings = FrameSettings(every=every, points=points, keep_images=keep_images, seed=seed, up_axis=up_axis)
+    chosen = select(root, split)
+    if chosen.note:
+        console.print(chosen.note, markup=False, soft_wrap=True)
+    source = f"{chosen.layout.name} {chosen.split}"
+    terms = scannet_terms(root) if chosen.layout == SCANNET else "those of their owner"
+    return prepare_recordings(chosen.recordings, out, teacher_factory, settings, source, workers, executor, terms)
 
 
 def prepare_recordings(
@@ -104,7 +116,7 @@ def prepare_recordings(
     spec = TeacherSpec.of(teacher, teacher_factory)
     folder = targets.folder_of(out, spec.described())
     of_frames, of_targets = _claims(recordings, settings, source, terms, spec)
-    sizes = {recording.name: _bytes_of(recording) for recording in recordings}
+    sizes = {recording.name: bytes_of(recording) for recording in recordings}
     with exclusive(out):
         manifest.claim(out, of_frames)
         kept = _kept(out, sizes)
@@ -123,13 +135,30 @@ def _claims(
     recordings: Sequence[Recording], settings: FrameSettings, source: str, terms: str, teacher: TeacherSpec
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """What decides a store's frames, and what decides a teacher's targets of them."""
-    of_frames = asdict(settings)
+    of_frames = {**asdict(settings), "up": _up(recordings, settings.up_axis)}
     batch = of_frames.pop("batch")
     scans = sorted(recording.name for recording in recordings)
     return (
         {"format": FORMAT, "kind": "frames", "source": source, "terms": terms, "scans": scans, **of_frames},
         {"format": FORMAT, "kind": "targets", "teacher": teacher.described(), "batch": batch},
     )
+
+
+def _up(recordings: Sequence[Recording], up_axis: str | None) -> str | None:
+    """Whether the store's poses lead into a world whose z points up: "z", or None where nobody knows.
+
+    Raises:
+        PointdistillError: an axis is named for recordings that know theirs, or that have no poses to turn.
+    """
+    known = [recording.name for recording in recordings if is_upright(recording)]
+    if up_axis is None:
+        return "z" if len(known) == len(recordings) else None
+    if known and up_axis != "z":
+        raise PointdistillError(f"--up {up_axis}: the poses of {known[0]} have z up already. Leave it out")
+    without = [recording.name for recording in recordings if not getattr(recording, "has_poses", True)]
+    if without:
+        raise PointdistillError(f"--up {up_axis}: {without[0]} has no poses that could be turned. Leave it out")
+    return "z"
 
 
 def _job(
@@ -174,12 +203,6 @@ def _run(jobs: list[ScanJob], teacher: Teacher, source: str, workers: int | None
         parallel_map(prepare_scan, missing, f"preparing {source} frames", workers, executor)
     finally:
         forget_teachers()
-
-
-def _bytes_of(recording: Recording) -> int:
-    """Size of a recording that is one file (`path`), else 0: a copy completed since, or another release, differs."""
-    path = getattr(recording, "path", None)
-    return Path(path).stat().st_size if path is not None and Path(path).is_file() else 0
 
 
 def _say_finished(store: FrameStore) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float32, Int64, UInt16
 from PIL import Image
 
+from pointdistill.datasets.axes import Axis, to_z_up
 from pointdistill.datasets.recording import BrokenFrame, Frame, FrameReader, Recording, TruncatedRecording
 from pointdistill.errors import DataError
 from pointdistill.files import UNREADABLE_IMAGE, write_arrays
@@ -36,6 +37,8 @@ class FrameSettings:
         min_valid: skip frames where a smaller share of the depth pixels is valid.
         batch: images given to the teacher at once; batches never cross scans.
         seed: of the choice of points.
+        up_axis: the axis of the recordings' world that points up: poses are turned so that it becomes z. None leaves
+            them as they are recorded.
     """
 
     every: int = 25
@@ -44,6 +47,7 @@ class FrameSettings:
     min_valid: float = 0.05
     batch: int = 16
     seed: int = 0
+    up_axis: Axis | None = None
 
 
 @dataclass(frozen=True)
@@ -139,13 +143,14 @@ def _usable(job: ScanJob, reader: FrameReader, skipped: list[dict[str, Any]]) ->
 
 
 def _add_frames(job: ScanJob, reader: FrameReader, chunk: list[tuple[Frame, Image.Image]], found: _Found) -> None:
+    turn = to_z_up(job.settings.up_axis or "z")
     for frame, image in chunk:
         valid = np.flatnonzero(frame.depth)
         generator = numpy_generator(job.settings.seed, "points", job.recording.name, frame.index)
         count = min(job.settings.points, len(valid))
         chosen = valid[generator.choice(len(valid), count, replace=False, shuffle=False)]
         points = unproject(frame.depth, chosen, reader.depth_intrinsics, reader.depth_shift)
-        found.rows.append({**quantise(points), "poses": frame.pose, "frames": np.array(frame.index, np.int32)})
+        found.rows.append({**quantise(points), "poses": turn @ frame.pose, "frames": np.array(frame.index, np.int32)})
         if job.settings.keep_images:
             found.images.append(_small_jpeg(image, job.settings.keep_images))
 
@@ -198,7 +203,7 @@ def quantise(points: Float32[np.ndarray, "points 3"]) -> dict[str, np.ndarray]:
 
 def _image(frame: Frame) -> Image.Image | None:
     try:
-        image = Image.open(io.BytesIO(frame.colour_jpeg))
+        image = Image.open(io.BytesIO(frame.colour))
         image.load()
         return image if image.mode == "RGB" else image.convert("RGB")  # `convert` copies even where it need not
     except UNREADABLE_IMAGE:

@@ -55,7 +55,7 @@ class FrameStore:
         colour_intrinsics, depth_intrinsics: of each camera, pixel centres at integers.
         colour_to_depth: from the colour camera's frame to the depth camera's.
         colour_size, depth_size: (width, height) of the images that the intrinsics belong to.
-        poses: depth camera to world, z up.
+        poses: depth camera to world; z up where `up` says so.
         scans, frames: each frame's scan, an index into `scan_names`, and its number in the recording.
         targets: what the teacher said about the colour image.
     """
@@ -111,6 +111,11 @@ class FrameStore:
         return self.manifest["scans"]
 
     @property
+    def up(self) -> str | None:
+        """Up: "z" if the poses lead into a world whose z points up; None if nobody knows."""
+        return self.manifest["up"]
+
+    @property
     def teacher(self) -> dict[str, Any]:
         """identity, weights_hash and target_shape of the teacher."""
         return self.targets_manifest["teacher"]
@@ -135,7 +140,7 @@ class FrameStore:
         return self.lower[index] + (rows + HALF_RANGE) * self.step[index]
 
     def pose(self, index: int) -> Float32[np.ndarray, "4 4"]:
-        """Depth camera to world, metres, z up."""
+        """Depth camera to world, metres; z up where `up` says so."""
         return np.array(self.poses[index])
 
     def scan_of(self, index: int) -> str:

@@ -25,8 +25,8 @@ def test_every_field_comes_out(tmp_path):
         for frame in frames:
             np.testing.assert_array_equal(frame.pose, build_sens.pose(frame.index))
             np.testing.assert_array_equal(frame.depth, build_sens.depth(frame.index))
-            assert frame.colour_jpeg == build_sens.jpeg(frame.index)
-        assert reader.read(1).colour_jpeg == build_sens.jpeg(1)  # backwards too
+            assert frame.colour == build_sens.jpeg(frame.index)
+        assert reader.read(1).colour == build_sens.jpeg(1)  # backwards too
         with pytest.raises(IndexError):
             reader.read(7)
 

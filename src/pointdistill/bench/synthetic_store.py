@@ -26,7 +26,7 @@ FRAMES_A_SCAN = 64
 class _Frame:
     index: int
     pose: Float32[np.ndarray, "4 4"]
-    colour_jpeg: bytes
+    colour: bytes
     depth: UInt16[np.ndarray, "height width"]
 
 

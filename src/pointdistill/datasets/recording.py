@@ -1,6 +1,7 @@
 """What preparation needs to know of recorded RGB-D frames, whoever's format they come in."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -32,11 +33,15 @@ class Frame(Protocol):
     def index(self) -> int: ...
     @property
     def pose(self) -> Float32[np.ndarray, "4 4"]:
-        """Depth camera to world, metres, z up; may be non-finite where tracking was lost."""
+        """Depth camera to world, metres; z up where the recording says so (`is_upright`); may be non-finite where
+        tracking was lost."""
         ...
 
     @property
-    def colour_jpeg(self) -> bytes: ...
+    def colour(self) -> bytes:
+        """An image file of any format that pillow reads."""
+        ...
+
     @property
     def depth(self) -> UInt16[np.ndarray, "height width"]:
         """Distance along the camera's z axis in units of 1/depth_shift metres; 0 where there is none."""
@@ -66,8 +71,28 @@ class FrameReader(Protocol):
 
 @runtime_checkable
 class Recording(Protocol):
-    """A recording that can be opened, here or in another process (so it must pickle: a name and a path will)."""
+    """A recording that can be opened, here or in another process (so it must pickle: a name and a path will).
+
+    Three more members are used where they are there:
+        up: "z" if its poses lead into a world whose z points up (`is_upright`).
+        has_poses: False if its poses mean nothing: all frames stand in their camera's frame.
+        bytes(): size of its files, by which a changed recording is known.
+    """
 
     @property
     def name(self) -> str: ...
     def open(self) -> FrameReader: ...
+
+
+def is_upright(recording: Recording) -> bool:
+    """Whether a recording's poses are known to lead into a world whose z points up."""
+    return getattr(recording, "up", None) == "z"
+
+
+def bytes_of(recording: Recording) -> int:
+    """Size of a recording that knows its size or is one file (`path`), else 0: a copy completed since differs."""
+    known: Callable[[], int] | None = getattr(recording, "bytes", None)
+    if known is not None:
+        return known()
+    path = getattr(recording, "path", None)
+    return Path(path).stat().st_size if path is not None and Path(path).is_file() else 0

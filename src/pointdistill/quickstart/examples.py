@@ -59,7 +59,7 @@ def _pipeline(layout: Layout, recipe: QuickstartRecipe) -> list[PipelineExample]
         found.append(
             PipelineExample(
                 title=f"{store.scan_of(index)}, frame {int(store.frames[index])}",
-                colour=frame.colour_jpeg,
+                colour=frame.colour,
                 depth=frame.depth,
                 cloud=in_camera(batch.points[0], store, index, recipe.pretrain.frames.frame),
                 centres=in_camera(patches.centres[0], store, index, recipe.pretrain.frames.frame),

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from pointdistill.datasets.scannet.sens import SensReader
 from pointdistill.errors import DataError
@@ -16,10 +17,11 @@ _GET = "Ask for the data set at http://www.scan-net.org, or write an embedded on
 
 @dataclass(frozen=True)
 class ScanNetRecording:
-    """One scan's .sens file."""
+    """One scan's .sens file; its world has z up."""
 
     name: str
     path: Path
+    up: ClassVar[str] = "z"
 
     def open(self) -> SensReader:
         return SensReader(self.path)
@@ -40,6 +42,30 @@ def find_file(root: str | Path, name: str) -> Path:
             return path
     remedy = f"Put it there; it comes with the data set and with its repository (Tasks/Benchmark). {_GET}"
     raise DataError(root, f"holds no {name}", remedy)
+
+
+def is_data_set(root: Path) -> bool:
+    """Whether a folder has a split list of ScanNet's, or its folders of scans."""
+    return bool(split_names(root)) or any((root / folder).is_dir() for folder in ("scans", "scans_test"))
+
+
+def split_names(root: Path) -> list[str]:
+    """The splits that have a list."""
+    found = [path.stem for folder in _LIST_FOLDERS for path in (root / folder).glob("scannetv2_*.txt")]
+    return sorted({name.removeprefix("scannetv2_") for name in found})
+
+
+def scan_names(root: str | Path) -> list[str]:
+    """Names of all scans whose .sens file is there, in any list or none, sorted.
+
+    Raises:
+        DataError: there are none.
+    """
+    below = [path for place in _SCAN_FOLDERS for path in (Path(root) / place).glob("*/*.sens")]
+    names = sorted({path.stem for path in below if path.stem == path.parent.name})
+    if not names:
+        raise DataError(root, "holds no .sens recording", _GET)
+    return names
 
 
 def read_split(root: str | Path, split: str) -> list[str]:
@@ -75,13 +101,13 @@ def terms_of_use(root: str | Path) -> str:
 
 
 def recordings(root: str | Path, split: str) -> list[ScanNetRecording]:
-    """The .sens recordings of a split, sorted by name.
+    """The .sens recordings of a split ("all": of every scan there), sorted by name.
 
     Raises:
         DataError: a scan of the list, or its .sens file, is missing.
     """
     found = []
-    for scan in sorted(read_split(root, split)):
+    for scan in scan_names(root) if split == "all" else sorted(read_split(root, split)):
         path = scan_folder(root, scan) / f"{scan}.sens"
         if not path.is_file():
             remedy = "Download it (ScanNet's downloader: --type .sens), or take the scan out of the split list."

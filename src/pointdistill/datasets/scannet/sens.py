@@ -37,13 +37,13 @@ class SensFrame:
     Attributes:
         index: its number in the recording.
         pose: camera to world, metres, z up; not finite where tracking was lost.
-        colour_jpeg: the colour image as stored.
+        colour: the colour image as stored, a jpeg.
         depth: millimetres (for depth_shift 1000) along the depth camera's z axis; 0 where there is none.
     """
 
     index: int
     pose: Float32[np.ndarray, "4 4"]
-    colour_jpeg: bytes = field(repr=False)
+    colour: bytes = field(repr=False)
     depth: UInt16[np.ndarray, "height width"] = field(repr=False)
 
 
@@ -128,7 +128,7 @@ class SensReader:
         return SensFrame(
             index=index,
             pose=np.array(pose, np.float32).reshape(4, 4),
-            colour_jpeg=payload[:colour_bytes],
+            colour=payload[:colour_bytes],
             depth=self._depth(payload[colour_bytes:], index, offset + _FRAME.size + colour_bytes),
         )
 
@@ -150,6 +150,15 @@ class SensReader:
                     return
                 continue
             yield frame
+
+    def whole_frames(self) -> int:
+        """How many frames lie in the file to their end, by their headers: none is decoded."""
+        try:
+            for index in range(self.frame_count):
+                self._frame_header(index, self._locate(index))
+        except TruncatedRecording as problem:
+            return problem.frame
+        return self.frame_count
 
     def _locate(self, index: int) -> int:
         """Byte offset of a frame: sizes vary, so the headers before it are walked, once."""

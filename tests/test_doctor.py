@@ -1,0 +1,88 @@
+"""`pointdistill doctor`: what it says of whole, broken and unknown folders."""
+
+import shutil
+
+import pytest
+
+import build_rgbd
+import build_scannet
+import build_sens
+from fake_teacher import factory
+from pointdistill import cli, manifest
+from pointdistill.doctor import bytes_a_frame
+from pointdistill.prepare import prepare_frames
+from test_prepare_rgbd import WRITERS
+
+SCANS = ["scene0000_00", "scene0001_00", "scene0002_00"]
+
+
+def _doctor(capsys, *arguments) -> tuple[int, str]:
+    """Exit code, and all that was printed."""
+    code = 0
+    try:
+        cli.main(["doctor", *(str(argument) for argument in arguments)])
+    except SystemExit as stopped:
+        code = stopped.code
+    printed = capsys.readouterr()
+    return code, printed.out if code == 0 else printed.err
+
+
+def test_a_broken_scannet_folder(tmp_path, capsys):
+    root = build_scannet.write_data_set(tmp_path / "scannet", SCANS, frames=6)
+    path = root / "scans" / SCANS[1] / f"{SCANS[1]}.sens"
+    path.write_bytes(path.read_bytes()[: -8 - len(build_sens.good_frame(105)) - 5])  # IMU, the last frame, and more
+    shutil.rmtree(root / "scans" / SCANS[2])
+    code, said = _doctor(capsys, root, "--every", 2)
+    assert code == 0 and "ScanNetV2" in said
+    assert "split train: 3 scans, 2 with their .sens" in said
+    assert f"missing: .sens of 1 scans ({SCANS[2]}): ScanNet's downloader, --type .sens" in said
+    assert f"_vh_clean_2.ply of 1 scans ({SCANS[2]})" in said
+    assert f"{SCANS[1]}.sens: ends after frame 4 of 6" in said
+    assert "2 of 2 recordings open, 10 frames" in said and " 5 pairs at every 2" in said and "ms a pair" in said
+    path.write_bytes(b"\3" * 40)
+    code, said = _doctor(capsys, root)
+    assert code == 0 and "1 of 2 recordings open, 6 frames" in said and "where 4 belongs" in said
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_each_layout(tmp_path, capsys, name):
+    written = WRITERS[name](tmp_path / "data" / name)
+    count = len(written.metres)
+    code, said = _doctor(capsys, tmp_path / "data", "--every", 1)
+    assert code == 0 and f"1 of 1 recordings open, {count} frames" in said and f" {count} pairs at every 1" in said
+    assert "no list of a split" in said
+    assert ("nobody says which way is up" in said) == (name in ("seq-01", "bedroom"))
+
+
+def test_files_and_poses_that_are_missing(tmp_path, capsys):
+    written = build_rgbd.write_seven_scenes(tmp_path / "seq-01", frames=4)
+    (written.folder / "frame-000001.pose.txt").unlink()
+    (written.folder / "frame-000002.depth.png").unlink()
+    _, said = _doctor(capsys, written.folder, "--every", 1)
+    assert "1 frames without a pose are left out" in said and "frame-000002.depth.png: no such file" in said
+    assert " 2 pairs at every 1" in said
+
+
+def test_a_store_and_what_is_left_of_one(tmp_path, capsys):
+    written = build_rgbd.write_redwood(tmp_path / "data", frames=5)
+    store = prepare_frames(written.folder, tmp_path / "store", factory(), every=1, points=300, workers=1)
+    code, said = _doctor(capsys, store.path)
+    assert code == 0 and "5 frames of 1 recordings (redwood all)" in said and "targets of mean-colour-1" in said
+    rows = [store.path / f"{name}.npy" for name in ("points", "poses", "counts", "lower", "colour_size")]
+    assert all(row.is_file() for row in rows)
+    arrays = [*store.path.glob("*.npy"), *store.path.glob("targets/*/*.npy")]
+    assert sum(path.stat().st_size - 128 for path in arrays) == 5 * bytes_a_frame(300, (2, 3))
+    data = bytearray((store.path / "points.npy").read_bytes())
+    data[-1] ^= 255
+    (store.path / "points.npy").write_bytes(data)
+    code, said = _doctor(capsys, store.path)
+    assert code == 2 and "differs from its sha256" in said and said.count("\n") == 1
+    (store.path / manifest.NAME).unlink()
+    assert "not finished: 0 of 1 recordings" in _doctor(capsys, store.path)[1]
+
+
+def test_nothing_known(tmp_path, capsys):
+    code, said = _doctor(capsys, tmp_path)
+    assert code == 2 and "no data set that is known" in said and said.count("\n") == 1
+    code, said = _doctor(capsys, tmp_path / "nowhere")
+    assert code == 2 and "no such folder" in said
