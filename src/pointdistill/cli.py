@@ -263,6 +263,36 @@ def embed(
     embed_command(clouds, backbone, out, frame, up)
 
 
+def bench(
+    what: Annotated[Literal["sens", "feed"], Positional],
+    data: Annotated[Path | None, Positional, arg(metavar="[DATA]")] = None,
+    reference: Path | None = None,
+    frames: int = 2000,
+    every: int = 25,
+    steps: int = 3,
+    device: str = "cpu",
+):
+    """Time a part of the library on this machine, and print the figures beside their limits.
+
+    Args:
+        what: sens: reading every n-th frame of a .sens recording, against bare jpeg and zlib decoding. feed: drawing
+            batches from a store, against a training step of the paper's recipe.
+        data: the recording, or the store; default one of ScanNet's real sizes, made in a temporary folder first.
+        reference: sens: SensorData.py of the ScanNet repository, to be timed beside.
+        frames: sens: length of the recording that is made.
+        every: sens: read every n-th frame.
+        steps: feed: training steps measured.
+        device: feed: where the steps are taken.
+    """
+    from pointdistill.bench.feed import feed_lines
+    from pointdistill.bench.sens import bench_sens
+
+    _at_least(1, frames=frames, every=every, steps=steps)
+    lines = bench_sens(data, reference, frames, every) if what == "sens" else feed_lines(data, steps, device)
+    for line in lines:
+        print(line)
+
+
 def report(run: Annotated[Path, Positional, arg(metavar="RUN")], markdown: bool = False):
     """Write report.html anew from a run's results.json.
 
@@ -287,6 +317,7 @@ VERBS = {
     "caption": caption,
     "classify": classify,
     "embed": embed,
+    "bench": bench,
     "report": report,
 }
 
