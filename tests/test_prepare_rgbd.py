@@ -46,7 +46,7 @@ def _by_pixel(cloud: np.ndarray, written: build_rgbd.Written) -> np.ndarray:
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_frames_come_out_as_they_were_recorded(tmp_path, name, monkeypatch):
-    monkeypatch.setattr("pointdistill.teachers.small.load_small_teacher", _teacher)
+    monkeypatch.setattr("pointdistill.teachers.named.load_small_teacher", _teacher)
     written = WRITERS[name](tmp_path / "data" / name)
     assert _prepare(tmp_path / "data", tmp_path / "store", "--every", 1, "--points", 400_000, "--workers", 1) == 0
     store = FrameStore.open(tmp_path / "store", verify=True)
@@ -66,7 +66,7 @@ def _teacher(_folder=None):
 
 
 def test_up_turns_poses_and_is_asked_for(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("pointdistill.teachers.small.load_small_teacher", _teacher)
+    monkeypatch.setattr("pointdistill.teachers.named.load_small_teacher", _teacher)
     written = build_rgbd.write_redwood(tmp_path / "data")
     for store, options in (("plain", []), ("turned", ["--up", "-y"])):
         assert _prepare(written.folder, tmp_path / store, "--every", 1, "--workers", 1, *options) == 0
