@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from pointdistill.errors import CheckpointError, DataError
 from pointdistill.teachers.base import FrozenModule
-from pointdistill.teachers.pretrained import load_pretrained, transformers
+from pointdistill.teachers.pretrained import load_settings, transformers
 from pointdistill.teachers.state_dict import require_tensors
 
 STOP, LENGTH = ".", 67
@@ -150,7 +150,7 @@ def load_caption_gpt2(path: Path, tensors: Mapping[str, Tensor], tokenizer: str)
         raise CheckpointError(path, "gpt.lm_head.weight is not the word embedding, as in GPT-2", _REMEDY)
     model = library.GPT2LMHeadModel(model.config)
     model.load_state_dict({key: value.float() for key, value in there.items()})
-    words = load_pretrained(library.AutoTokenizer, tokenizer, "GPT-2's tokenizer")
+    words = load_settings(library.AutoTokenizer, tokenizer, "GPT-2's tokenizer")
     if len(words) > model.config.vocab_size:
         problem = f"a tokenizer of {len(words)} tokens for a language model of {model.config.vocab_size}"
         raise DataError(tokenizer, problem, "Name GPT-2's own tokenizer.")
