@@ -3,6 +3,7 @@
 import pickle
 import re
 import sys
+import tomllib
 from functools import partial
 from pathlib import Path
 
@@ -38,6 +39,7 @@ def test_a_folder_is_found_from_any_other(tmp_path, monkeypatch):
 
 def test_each_kind_makes_what_it_says(tmp_path, monkeypatch):
     (tmp_path / "models").mkdir()
+    (tmp_path / "imagenet").mkdir()  # a data set's folder is no teacher
     monkeypatch.chdir(tmp_path)
     folder, weights = str(tmp_path / "models"), str(tmp_path / "w.pt")
     meant = {
@@ -135,6 +137,8 @@ def test_an_extra_that_is_not_installed(monkeypatch, spec, module, extra):
     with pytest.raises(MissingPackage, match=rf"pip install 'pointdistill\[{extra}\]'") as caught:
         teacher_factory(spec)()
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+    project = tomllib.loads((DOCUMENT.parents[1] / "pyproject.toml").read_text())["project"]
+    assert any(module.replace("_", "-") in package for package in project["optional-dependencies"][extra])
 
 
 def _documents_example() -> str:

@@ -46,7 +46,7 @@ def teacher_factory(spec: str | None = None) -> Callable[[], Teacher]:
     """
     if spec is None:
         return load_small_teacher
-    if Path(spec).expanduser().is_dir():
+    if spec not in KINDS and Path(spec).expanduser().is_dir():  # a folder of images may well be called imagenet
         return partial(load_small_teacher, Path(spec).expanduser().absolute())
     kind, colon, argument = spec.partition(":")
     file, _, name = spec.rpartition(":")
