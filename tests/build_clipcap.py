@@ -45,7 +45,6 @@ def write_tokenizer(folder: Path) -> Path:
     words = [*WORDS, "<|endoftext|>"]
     (folder / "vocab.json").write_text(json.dumps({word: index for index, word in enumerate(words)}))
     (folder / "merges.txt").write_text("#version: 0.2\nĠ a\nĠ b\n")
-    (folder / "config.json").write_text(json.dumps({"model_type": "gpt2"}))
     return folder
 
 

@@ -203,11 +203,12 @@ def test_clip_must_be_whole(folder, tmp_path):
     save_file(tensors, file, {"format": "pt"})
     with pytest.raises(CheckpointError, match=r"lacks 1 tensors .*visual_projection\.weight"):
         load_clip(str(tmp_path / "clip"))
-    with pytest.raises(DataError, match="gpt2 model, not CLIP"):
-        load_clip(str(folder / "gpt2"))
-    (tmp_path / "empty").mkdir()
+    (tmp_path / "other").mkdir()
     with pytest.raises(DataError, match="not readable as a CLIP configuration"):
-        load_clip(str(tmp_path / "empty"))
+        load_clip(str(tmp_path / "other"))
+    (tmp_path / "other" / "config.json").write_text('{"model_type": "gpt2"}')
+    with pytest.raises(DataError, match="gpt2 model, not CLIP"):
+        load_clip(str(tmp_path / "other"))
 
 
 @torch.no_grad()

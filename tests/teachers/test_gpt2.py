@@ -113,6 +113,9 @@ def test_likelihood_sums_the_tokens_and_the_full_stop(language, prefixes):
         for text, row in enumerate(tokens):
             assert found[image, text].item() == pytest.approx(mean_score(language, prefix, row) * len(row), abs=1e-3)
     assert language.log_likelihood(prefixes[:2], []).shape == (2, 0)
+    assert language.log_likelihood(prefixes[:0], texts).shape == (0, 4)
+    many = language.log_likelihood(prefixes, texts * 3)  # more pairs than go at once
+    torch.testing.assert_close(many[:2, 4:8], found, atol=1e-3, rtol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -138,3 +141,5 @@ def test_the_output_layer_may_be_left_out_but_not_the_tokenizer(tokenizer, tenso
     torch.testing.assert_close(again.model.lm_head.weight, language.model.lm_head.weight)
     with pytest.raises(DataError, match=r"no such folder .*tokenizer"):
         load_caption_gpt2(tokenizer / "weights.pt", tensors, str(tmp_path / "nowhere"))
+    with pytest.raises(DataError, match="a tokenizer of 1 tokens for a language model of 13"):
+        load_caption_gpt2(tokenizer / "weights.pt", tensors, str(tmp_path))

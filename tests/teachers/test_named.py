@@ -3,6 +3,7 @@
 import pickle
 import re
 import sys
+import tomllib
 from functools import partial
 from pathlib import Path
 
@@ -38,18 +39,19 @@ def test_a_folder_is_found_from_any_other(tmp_path, monkeypatch):
 
 def test_each_kind_makes_what_it_says(tmp_path, monkeypatch):
     (tmp_path / "models").mkdir()
+    (tmp_path / "imagenet").mkdir()  # a data set's folder is no teacher
     monkeypatch.chdir(tmp_path)
     folder, weights = str(tmp_path / "models"), str(tmp_path / "w.pt")
     meant = {
-        "clipcap:w.pt@models": ("_load_clipcap", (weights, folder)),
-        "clipcap:w.pt@owner/clip@models": ("_load_clipcap", (weights, "owner/clip", folder)),
-        "clip-feature:models": ("_load_clip", ("clip-feature", folder)),
-        "clip-patches:owner/clip": ("_load_clip", ("clip-patches", "owner/clip")),
-        "hf:owner/model": ("_load_vision", ("owner/model", False)),
-        "hf-pooled:models": ("_load_vision", (folder, True)),
-        "imagenet": ("_load_imagenet", (True,)),
-        "imagenet-map": ("_load_imagenet", (False,)),
-        "my.file.py:Mine": ("_load_user", (str(tmp_path / "my.file.py"), "Mine")),
+        "clipcap:w.pt@models": ("load_clipcap", (weights, folder)),
+        "clipcap:w.pt@owner/clip@models": ("load_clipcap", (weights, "owner/clip", folder)),
+        "clip-feature:models": ("load_clip_feature", (folder,)),
+        "clip-patches:owner/clip": ("load_clip_patches", ("owner/clip",)),
+        "hf:owner/model": ("load_vision", ("owner/model", False)),
+        "hf-pooled:models": ("load_vision", (folder, True)),
+        "imagenet": ("load_imagenet", (True,)),
+        "imagenet-map": ("load_imagenet", (False,)),
+        "my.file.py:Mine": ("load_user_teacher", (str(tmp_path / "my.file.py"), "Mine")),
     }
     assert {spec.partition(":")[0] for spec in meant} >= {*KINDS}
     for spec, (function, arguments) in meant.items():
@@ -84,6 +86,15 @@ def test_specs_that_mean_nothing(spec, said):
 def test_only_teachers_with_a_language_model_caption(tmp_path):
     with pytest.raises(PointdistillError, match="has no language model"):
         load_captioner("imagenet")
+    with pytest.raises(PointdistillError, match="also name GPT-2's tokenizer"):
+        load_captioner("clipcap:conceptual_weights.pt@owner/clip")
+    path = tmp_path / "my.py"
+    path.write_text(GOOD)
+    with pytest.raises(PointdistillError, match="has no language model"):
+        load_captioner(f"{path}:Mine")
+    path = tmp_path / "speaks.py"
+    path.write_text(f"{GOOD}    def caption(self, prefix): return ['a']\n    def log_likelihood(self, *_): return 0\n")
+    assert load_captioner(f"{path}:Mine").caption(torch.zeros(1, 1, 2)) == ["a"]
 
 
 class Recorder:
@@ -102,12 +113,12 @@ def test_the_network_is_for_hub_ids_alone(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "owner" / "model").mkdir(parents=True)
     for model in ("owner/model", str(tmp_path), "other/model"):
-        pretrained.load_pretrained(Recorder, model, "a model")
+        pretrained.load_settings(Recorder, model, "a model")
     here = str(tmp_path / "owner" / "model")
     assert Recorder.calls == [(here, True), (str(tmp_path), True), ("other/model", False)]
     for model in ("./other/model", "../model", "/other/model", "a/b/c", "model", "~/model", "https://host/model", "?"):
         with pytest.raises(DataError, match="no such folder"):
-            pretrained.load_pretrained(Recorder, model, "a model")
+            pretrained.load_settings(Recorder, model, "a model")
     assert len(Recorder.calls) == 3
 
 
@@ -126,6 +137,8 @@ def test_an_extra_that_is_not_installed(monkeypatch, spec, module, extra):
     with pytest.raises(MissingPackage, match=rf"pip install 'pointdistill\[{extra}\]'") as caught:
         teacher_factory(spec)()
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+    project = tomllib.loads((DOCUMENT.parents[1] / "pyproject.toml").read_text())["project"]
+    assert any(module.replace("_", "-") in package for package in project["optional-dependencies"][extra])
 
 
 def _documents_example() -> str:
@@ -193,6 +206,7 @@ def test_classes_that_are_no_teachers(tmp_path, change, said):
         ("np.zeros((len(images), 1, 2), np.int64)", "returned int64"),
         ("[[0.0, 0.0]] * len(images)", "returned list"),
         ("None", "returned NoneType"),
+        ("np.full((len(images), 1, 2), np.inf)", "not finite"),
         ("images[0].no_such_thing", r"my\.py, line 6: Mine\.targets raised AttributeError"),
     ],
 )

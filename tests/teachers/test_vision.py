@@ -84,3 +84,15 @@ def test_what_is_no_vision_model(models, tmp_path):
 
     with pytest.raises(DataError, match="image processor"):
         load_vision(str(build_clipcap.write_tokenizer(tmp_path / "gpt2")))
+
+
+def test_a_classifiers_checkpoint_has_tokens_but_no_pooling_layer(images, tmp_path):
+    import transformers as t
+
+    square = {"height": 32, "width": 32}
+    classifier = t.ViTForImageClassification(t.ViTConfig(**SMALL, intermediate_size=16))
+    folder = _write(tmp_path, classifier, t.ViTImageProcessorPil(size=square))
+    teacher = load_vision(folder)
+    assert teacher.targets(images).shape == (2, 16, 16) and load_vision(folder).weights_hash == teacher.weights_hash
+    with pytest.raises(DataError, match="gives no pooler_output"):
+        load_vision(folder, pooled=True)

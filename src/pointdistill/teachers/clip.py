@@ -14,7 +14,7 @@ from torch import Tensor
 from pointdistill.errors import DataError
 from pointdistill.teachers.base import FrozenModule, hash_tensors
 from pointdistill.teachers.pixels import Preprocessing
-from pointdistill.teachers.pretrained import load_pretrained, transformers
+from pointdistill.teachers.pretrained import load_network, load_settings, transformers
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 """Of each colour over CLIP's training images, in [0, 1]."""
@@ -124,14 +124,14 @@ def load_clip(model: str) -> ClipVision:
         CheckpointError: tensors are missing.
     """
     library = transformers()
-    whole = load_pretrained(library.AutoConfig, model, "a CLIP configuration")
+    whole = load_settings(library.AutoConfig, model, "a CLIP configuration")
     if whole.model_type == "clip":
         config, config.projection_dim = whole.vision_config, whole.projection_dim
     elif whole.model_type == "clip_vision_model":
         config = whole
     else:
         raise DataError(model, f"a {whole.model_type} model, not CLIP", "Name a CLIP, or use hf: for other models.")
-    network = load_pretrained(library.CLIPVisionModelWithProjection, model, "CLIP's image encoder", config=config)
+    network, _ = load_network(library.CLIPVisionModelWithProjection, model, "CLIP's image encoder", config=config)
     return ClipVision(network)
 
 

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from pointdistill.errors import CheckpointError, DataError
 from pointdistill.teachers.base import FrozenModule
-from pointdistill.teachers.pretrained import load_pretrained, transformers
+from pointdistill.teachers.pretrained import load_settings, transformers
 from pointdistill.teachers.state_dict import require_tensors
 
 STOP, LENGTH = ".", 67
@@ -101,7 +101,7 @@ class CaptionGpt2(FrozenModule):
         tokens = torch.tensor([row + [-100] * (longest - len(row)) for row in rows], device=prefix.device)
         scores = prefix.new_zeros(len(prefix), len(rows))
         pairs = torch.cartesian_prod(torch.arange(len(prefix)), torch.arange(len(rows))).to(prefix.device)
-        for chunk in pairs.split(_PAIRS) if longest else ():
+        for chunk in pairs.split(_PAIRS) if pairs.numel() else ():
             image, text = chunk.unbind(1)
             before = self.model.transformer.wte(tokens[text, :-1].clamp(min=0))
             logits = self.model(inputs_embeds=torch.cat([prefix[image], before], 1), logits_to_keep=longest).logits
@@ -150,8 +150,8 @@ def load_caption_gpt2(path: Path, tensors: Mapping[str, Tensor], tokenizer: str)
         raise CheckpointError(path, "gpt.lm_head.weight is not the word embedding, as in GPT-2", _REMEDY)
     model = library.GPT2LMHeadModel(model.config)
     model.load_state_dict({key: value.float() for key, value in there.items()})
-    words = load_pretrained(library.AutoTokenizer, tokenizer, "GPT-2's tokenizer")
-    if len(words) > model.config.vocab_size:
+    words = load_settings(library.GPT2Tokenizer, tokenizer, "GPT-2's tokenizer")
+    if len(words) != model.config.vocab_size:  # without its files transformers makes an empty one
         problem = f"a tokenizer of {len(words)} tokens for a language model of {model.config.vocab_size}"
         raise DataError(tokenizer, problem, "Name GPT-2's own tokenizer.")
     return CaptionGpt2(model, words)

@@ -18,7 +18,12 @@ from pathlib import Path
 
 from pointdistill.errors import PointdistillError
 from pointdistill.teachers.base import Captioner, Teacher
+from pointdistill.teachers.clip import load_clip_feature, load_clip_patches
+from pointdistill.teachers.clipcap import load_clipcap
+from pointdistill.teachers.imagenet import load_imagenet
 from pointdistill.teachers.small import load_small_teacher
+from pointdistill.teachers.user import UserTeacher, load_user_teacher
+from pointdistill.teachers.vision import load_vision
 
 KINDS = {
     "clipcap": "clipcap:WEIGHTS@CLIP[@GPT2]",
@@ -41,14 +46,14 @@ def teacher_factory(spec: str | None = None) -> Callable[[], Teacher]:
     """
     if spec is None:
         return load_small_teacher
-    if Path(spec).expanduser().is_dir():
+    if spec not in KINDS and Path(spec).expanduser().is_dir():  # a folder of images may well be called imagenet
         return partial(load_small_teacher, Path(spec).expanduser().absolute())
     kind, colon, argument = spec.partition(":")
     file, _, name = spec.rpartition(":")
     if file.endswith(".py") or spec.endswith(".py"):
         if not name.isidentifier():
             raise PointdistillError(f"--teacher {spec}: which class in that file? Write FILE.py:CLASS")
-        return partial(_load_user, str(Path(file).expanduser().absolute()), name)
+        return partial(load_user_teacher, str(Path(file).expanduser().absolute()), name)
     if kind not in KINDS:
         raise PointdistillError(
             f"--teacher {spec}: no such folder, and no teacher of that name. Name a folder with teacher.json, "
@@ -65,16 +70,16 @@ def load_captioner(spec: str | None = None) -> Captioner:
     Raises:
         PointdistillError: as `teacher_factory` and its factory; or this teacher has no language model.
     """
+    if spec is not None and spec.startswith("clipcap:") and spec.count("@") == 1:
+        raise PointdistillError(f"--teacher {spec}: for captions also name GPT-2's tokenizer: {KINDS['clipcap']}")
     teacher = teacher_factory(spec)()
-    teacher = getattr(teacher, "teacher", teacher)  # a user's object without what looks after its targets
-    if not isinstance(teacher, Captioner):
+    speaker = teacher.teacher if isinstance(teacher, UserTeacher) else teacher
+    if not isinstance(speaker, Captioner):
         raise PointdistillError(
             f"--teacher {spec}: has no language model. Those with one: the embedded teacher, a folder of "
             f"`teacher train`, {KINDS['clipcap']}, and a class of yours with caption and log_likelihood"
         )
-    if spec is not None and spec.startswith("clipcap:") and spec.count("@") < 2:
-        raise PointdistillError(f"--teacher {spec}: for captions also name GPT-2's tokenizer: {KINDS['clipcap']}")
-    return teacher
+    return speaker
 
 
 def _ready_made(spec: str, kind: str, argument: str) -> Callable[[], Teacher]:
@@ -82,48 +87,15 @@ def _ready_made(spec: str, kind: str, argument: str) -> Callable[[], Teacher]:
         weights, *models = argument.split("@")
         if not weights or len(models) not in (1, 2) or not all(models):
             raise PointdistillError(f"--teacher {spec}: write {KINDS[kind]}")
-        return partial(_load_clipcap, str(Path(weights).expanduser().absolute()), *map(_anywhere, models))
+        return partial(load_clipcap, str(Path(weights).expanduser().absolute()), *map(_anywhere, models))
     if kind.startswith("imagenet"):
-        return partial(_load_imagenet, kind == "imagenet")
+        return partial(load_imagenet, kind == "imagenet")
     if kind.startswith("hf"):
-        return partial(_load_vision, _anywhere(argument), kind == "hf-pooled")
-    return partial(_load_clip, kind, _anywhere(argument))
+        return partial(load_vision, _anywhere(argument), kind == "hf-pooled")
+    return partial(load_clip_feature if kind == "clip-feature" else load_clip_patches, _anywhere(argument))
 
 
 def _anywhere(model: str) -> str:
     """A folder by its full path, so that a worker finds it from any other; hub ids as they are."""
     folder = Path(model).expanduser()
     return str(folder.absolute()) if folder.is_dir() else model
-
-
-# Each imports its module when called: the embedded teacher must not wait for transformers.
-
-
-def _load_clipcap(weights: str, clip: str, tokenizer: str | None = None) -> Teacher:
-    from pointdistill.teachers.clipcap import load_clipcap
-
-    return load_clipcap(weights, clip, tokenizer)
-
-
-def _load_clip(kind: str, clip: str) -> Teacher:
-    from pointdistill.teachers.clip import load_clip_feature, load_clip_patches
-
-    return load_clip_feature(clip) if kind == "clip-feature" else load_clip_patches(clip)
-
-
-def _load_vision(model: str, pooled: bool) -> Teacher:
-    from pointdistill.teachers.vision import load_vision
-
-    return load_vision(model, pooled)
-
-
-def _load_imagenet(pooled: bool) -> Teacher:
-    from pointdistill.teachers.imagenet import load_imagenet
-
-    return load_imagenet(pooled)
-
-
-def _load_user(path: str, name: str) -> Teacher:
-    from pointdistill.teachers.user import load_user_teacher
-
-    return load_user_teacher(path, name)

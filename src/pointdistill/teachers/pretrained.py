@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pointdistill.errors import CheckpointError, DataError, MissingPackage, PointdistillError
+from pointdistill.errors import CheckpointError, DataError, MissingPackage
 from pointdistill.teachers.state_dict import listed
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -53,43 +53,51 @@ def source_of(model: str, what: str) -> tuple[str, bool]:
     raise DataError(model, f"no such folder ({what})", "Name a folder, or OWNER/NAME on the model hub.")
 
 
-def load_pretrained(kind: Any, model: str, what: str, **options: Any) -> Any:
-    """`kind.from_pretrained` of a folder or hub id; a network must find all its tensors there.
+def load_settings(kind: Any, model: str, what: str, **options: Any) -> Any:
+    """What stands beside a network: a configuration, an image processor, a tokenizer.
 
     Args:
         kind: a class of transformers that has `from_pretrained`.
         model: as `source_of` takes it.
-        what: what it is, for errors.
+        what: what is looked for, for errors.
         options: handed on.
 
     Raises:
         DataError: no such folder; the files are not there, cannot be read or (hub) not be fetched.
-        CheckpointError: tensors are missing or have other shapes, which transformers would fill with random numbers.
     """
     source, local = source_of(model, what)
-    network = hasattr(kind, "base_model_prefix") or kind.__name__.startswith("AutoModel")
-    info = {"output_loading_info": True} if network else {}
-    remedy = "Look at the folder." if local else "Look at the name and the connection, or name a folder."
-    try:
-        with _quiet():
-            found = kind.from_pretrained(source, local_files_only=local, **info, **options)
-    except PointdistillError:
-        raise
-    except Exception as error:  # whatever transformers raises about files that are not what it expects
-        raise DataError(source, f"not readable as {what} ({_first_sentence(error)})", remedy) from error
-    if not network:
-        return found
-    loaded, report = found
-    wrong = [*sorted(report["missing_keys"]), *(str(entry[0]) for entry in report["mismatched_keys"])]
+    with _quiet():
+        try:
+            return kind.from_pretrained(source, local_files_only=local, **options)
+        except Exception as error:  # whatever transformers raises about files that are not what it expects
+            remedy = "Look at the folder." if local else "Look at the name and the connection, or name a folder."
+            raise DataError(source, f"not readable as {what} ({_first_sentence(error)})", remedy) from error
+
+
+def load_network(kind: Any, model: str, what: str, optional: str = "(?!)", **options: Any) -> tuple[Any, list[str]]:
+    """A network with all its tensors, as float32; arguments and errors as in `load_settings`.
+
+    Args:
+        optional: a regular expression for names of tensors that may be missing.
+
+    Returns:
+        The network, and the optional tensors that were missing: they hold random numbers.
+
+    Raises:
+        CheckpointError: tensors are missing or have other shapes, which transformers would fill with random numbers.
+    """
+    network, report = load_settings(kind, model, what, output_loading_info=True, **options)
+    absent = sorted(name for name in report["missing_keys"] if re.fullmatch(optional, name))
+    wrong = [*sorted({*report["missing_keys"]} - {*absent}), *(str(entry[0]) for entry in report["mismatched_keys"])]
     if wrong:
         problem = f"lacks {len(wrong)} tensors of {what}, or has them in other shapes: {listed(wrong)}"
-        raise CheckpointError(source, problem, "Name a complete checkpoint of that kind.")
-    return loaded.float()
+        raise CheckpointError(model, problem, "Name a complete checkpoint of that kind.")
+    return network.float(), absent
 
 
 def _first_sentence(error: Exception) -> str:
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].rstrip(".")[:300]
+    return lines[0].split(". ")[0].rstrip(".")[:300]
 
 
 @contextmanager

@@ -48,7 +48,7 @@ class UserTeacher:
         """The object's targets as float32.
 
         Raises:
-            DataError: its method raised an error, or returned anything but floating-point numbers of that shape.
+            DataError: its method raised an error, or returned anything but finite floating-point numbers of that shape.
         """
         try:
             with torch.no_grad():
@@ -65,6 +65,8 @@ class UserTeacher:
         expected = (len(images), *self.target_shape)
         if tuple(found.shape) != expected:
             raise self._wrong(f"targets returned the shape {tuple(found.shape)} where {expected} belongs")
+        if not bool(found.isfinite().all()):
+            raise self._wrong("targets returned numbers that are not finite")
         return found.detach().float()
 
     def _text(self, member: str) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pointdistill.errors import DataError
 from pointdistill.teachers.base import FrozenModule, hash_tensors
-from pointdistill.teachers.pretrained import load_pretrained, transformers
+from pointdistill.teachers.pretrained import load_network, load_settings, transformers
 
 _PIXEL_SETTINGS = (
     "crop_size",
@@ -89,8 +89,11 @@ def load_vision(model: str, pooled: bool = False) -> VisionModel:
         CheckpointError: tensors are missing.
     """
     library = transformers()
-    processor = load_pretrained(library.AutoImageProcessor, model, "an image processor", backend="pil")
-    network = load_pretrained(library.AutoModel, model, "a vision model")
+    processor = load_settings(library.AutoImageProcessor, model, "an image processor", backend="pil")
+    # Checkpoints of classifiers have no pooling layer: without it the tokens are still theirs.
+    network, no_pooler = load_network(library.AutoModel, model, "a vision model", r"pooler\..*")
+    if no_pooler:
+        network.pooler = None
     network = getattr(network, "vision_model", network)
     if getattr(network, "main_input_name", None) != "pixel_values":
         raise DataError(model, f"a {network.config.model_type} model, which reads no images", "Name a vision model.")
