@@ -200,7 +200,7 @@ def caption(
     cloud: Annotated[Path, Positional, arg(metavar="CLOUD")],
     run: Path,
     frame: int | None = None,
-    teacher: Path | None = None,
+    teacher: str | None = None,
     up: Literal["x", "y", "z", "-x", "-y", "-z"] | None = None,
 ):
     """Say in a sentence what a point cloud shows: predicted prefix -> the teacher's frozen language model.
@@ -209,7 +209,7 @@ def caption(
         cloud: .ply, .npy, .txt, .xyz, .pts or .csv; or a store, with --frame.
         run: folder of a finished distillation.
         frame: which frame of the store.
-        teacher: folder of the run's teacher; default the embedded one.
+        teacher: the run's teacher, as `prepare` takes it; default the embedded one.
         up: which axis of the cloud points up; default z (-y for a run in the camera's frame).
     """
     from pointdistill.applications.commands import caption_command
@@ -222,7 +222,7 @@ def classify(
     run: Path,
     labels: str,
     frame: int | None = None,
-    teacher: Path | None = None,
+    teacher: str | None = None,
     up: Literal["x", "y", "z", "-x", "-y", "-z"] | None = None,
     template: str | None = None,
 ):
@@ -233,7 +233,7 @@ def classify(
         run: folder of a finished distillation.
         labels: separated by commas, for instance chair,table,bed.
         frame: which frame of the store.
-        teacher: folder of the run's teacher; default the embedded one.
+        teacher: the run's teacher, as `prepare` takes it; default the embedded one.
         up: which axis of the cloud points up; default z (-y for a run in the camera's frame).
         template: the text around a label; default "a {}" ("a photo of a {}" for CLIP features).
     """

@@ -22,7 +22,7 @@ def caption(
     Args:
         points: a cloud in any unit, best one view of a depth camera.
         run: a finished distillation or its folder.
-        teacher: the run's teacher, or where it lies; default the embedded one.
+        teacher: the run's teacher, or how `prepare --teacher` names it; default the embedded one.
         up: which axis of the cloud points up; default that of the run's frame: z, or -y in the camera's.
 
     Raises:

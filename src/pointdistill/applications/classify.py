@@ -43,7 +43,7 @@ def classify(
         points: a cloud in any unit, best one view of a depth camera.
         run: a finished distillation or its folder.
         labels: two or more, for instance "chair", "table".
-        teacher: the run's teacher, or where it lies; default the embedded one.
+        teacher: the run's teacher, or how `prepare --teacher` names it; default the embedded one.
         up: which axis of the cloud points up; default that of the run's frame: z, or -y in the camera's.
         template: the text around a label, {} in its place; default "a {}", or "a photo of a {}" for CLIP features.
 

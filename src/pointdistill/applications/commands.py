@@ -16,7 +16,7 @@ from pointdistill.files import write_arrays, write_atomic
 from pointdistill.store import FrameStore
 
 
-def caption_command(cloud: Path, run: Path, frame: int | None, teacher: Path | None, up: Up | None) -> None:
+def caption_command(cloud: Path, run: Path, frame: int | None, teacher: str | None, up: Up | None) -> None:
     """Print a sentence about a cloud."""
     distilled = load_distilled(run)
     print(caption(open_cloud(cloud, frame, distilled.recipe.frames.frame), distilled, teacher, up))
@@ -27,7 +27,7 @@ def classify_command(
     run: Path,
     labels: str,
     frame: int | None,
-    teacher: Path | None,
+    teacher: str | None,
     up: Up | None,
     template: str | None,
 ) -> None:

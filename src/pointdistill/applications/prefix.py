@@ -12,7 +12,8 @@ from pointdistill.applications.clouds import Up, training_form
 from pointdistill.distilled import Distilled, load_distilled
 from pointdistill.errors import RecipeError
 from pointdistill.teachers.base import Captioner, Teacher
-from pointdistill.teachers.small import load_small_teacher
+from pointdistill.teachers.named import teacher_factory
+from pointdistill.teachers.user import UserTeacher
 
 
 @runtime_checkable
@@ -48,12 +49,13 @@ def teacher_of(run: Distilled, teacher: str | Path | Teacher | None = None) -> T
 
     Args:
         run: the run.
-        teacher: it, or where it lies; None takes the embedded one.
+        teacher: it, or how `prepare --teacher` names it; None takes the embedded one.
 
     Raises:
+        PointdistillError: no such teacher.
         RecipeError: another teacher than the run's.
     """
-    found = teacher if isinstance(teacher, Teacher) else load_small_teacher(teacher)
+    found = teacher if isinstance(teacher, Teacher) else teacher_factory(None if teacher is None else str(teacher))()
     wanted = (run.teacher["identity"], run.teacher["weights_hash"])
     if (found.identity, found.weights_hash) != wanted:
         name = "the embedded one" if teacher is None else f"{found.identity} {found.weights_hash[:8]}"
@@ -61,7 +63,7 @@ def teacher_of(run: Distilled, teacher: str | Path | Teacher | None = None) -> T
             f"the run predicts targets of the teacher {wanted[0]} {wanted[1][:8]}, which {name} is not. "
             "Name the run's own with --teacher"
         )
-    return found
+    return found.teacher if isinstance(found, UserTeacher) else found  # its own methods, without the checks of targets
 
 
 def speaking(teacher: Teacher) -> Captioner:

@@ -4,6 +4,8 @@ The network is transformers' (extra `[teacher]`), read from a folder or hub id; 
 transformers' `CLIPImageProcessorPil` at its defaults, and needs no torchvision.
 """
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,7 +13,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from pointdistill.errors import DataError
+from pointdistill.errors import DataError, PointdistillError
 from pointdistill.teachers.base import FrozenModule, hash_tensors
 from pointdistill.teachers.pixels import Preprocessing
 from pointdistill.teachers.pretrained import load_network, load_settings, transformers
@@ -74,13 +76,41 @@ class ClipVision(FrozenModule):
         return self.preprocessing(images).to(self.model.visual_projection.weight.device)
 
 
-class ClipFeature(FrozenModule):
-    """CLIP's image feature alone as target, (1, d_clip): the paper's ablation without caption model (Table 5)."""
+class ClipText(FrozenModule):
+    """CLIP's text transformer, its projection and its tokenizer.
 
-    def __init__(self, clip: ClipVision):
+    Args:
+        model: a transformers `CLIPTextModelWithProjection`; frozen here for good.
+        tokenizer: its tokenizer.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any):
+        super().__init__()
+        self.model, self.tokenizer = model, tokenizer
+        self.freeze()
+
+    @torch.no_grad()
+    def text_features(self, texts: Sequence[str]) -> Float[Tensor, "batch feature"]:
+        """Projected, not normalised, float32; longer texts than CLIP reads are cut."""
+        longest = self.model.config.max_position_embeddings
+        tokens = self.tokenizer(list(texts), padding=True, truncation=True, max_length=longest, return_tensors="pt")
+        return self.model(**tokens.to(self.model.text_projection.weight.device)).text_embeds
+
+
+class ClipFeature(FrozenModule):
+    """CLIP's image feature alone as target, (1, d_clip): the paper's ablation without caption model (Table 5).
+
+    Args:
+        clip: the image encoder.
+        text: loads the text encoder beside it, for those who compare features with texts.
+    """
+
+    def __init__(self, clip: ClipVision, text: Callable[[], "ClipText"] | None = None):
         super().__init__()
         self.clip = clip
         self.freeze()
+        self._load_text = text
+        self._text: list[ClipText] = []  # a list, so that it becomes no part of this module
         self.identity = f"clip-feature-{clip.architecture}"
         self.weights_hash = hash_tensors(clip.state_dict())
 
@@ -91,6 +121,18 @@ class ClipFeature(FrozenModule):
     def targets(self, images: list[Image.Image]) -> Float[Tensor, "batch prefix dim"]:
         """The image feature, not normalised, float32."""
         return self.clip.image_features(images)[:, None]
+
+    def text_features(self, texts: Sequence[str]) -> Float[Tensor, "batch feature"]:
+        """Features of texts in the same space, not normalised. CLIP's text encoder is read when first asked.
+
+        Raises:
+            PointdistillError: this teacher was made without one.
+        """
+        if not self._text:
+            if self._load_text is None:
+                raise PointdistillError(f"the teacher {self.identity} was made without CLIP's text encoder")
+            self._text.append(self._load_text())
+        return self._text[0].text_features(texts)
 
 
 class ClipPatches(FrozenModule):
@@ -135,9 +177,20 @@ def load_clip(model: str) -> ClipVision:
     return ClipVision(network)
 
 
+def load_clip_text(model: str) -> ClipText:
+    """CLIP's text encoder and tokenizer, from a checkpoint of the whole CLIP; raises as `load_clip` does."""
+    library = transformers()
+    whole = load_settings(library.AutoConfig, model, "a CLIP configuration")
+    if whole.model_type != "clip":
+        raise DataError(model, f"a {whole.model_type} model without CLIP's text encoder", "Name a whole CLIP.")
+    config, config.projection_dim = whole.text_config, whole.projection_dim
+    network, _ = load_network(library.CLIPTextModelWithProjection, model, "CLIP's text encoder", config=config)
+    return ClipText(network, load_settings(library.AutoTokenizer, model, "CLIP's tokenizer"))
+
+
 def load_clip_feature(model: str) -> ClipFeature:
-    """CLIP's image feature as teacher; see `load_clip`."""
-    return ClipFeature(load_clip(model))
+    """CLIP's image feature as teacher; see `load_clip`. Its text encoder is read when texts are asked about."""
+    return ClipFeature(load_clip(model), partial(load_clip_text, model))
 
 
 def load_clip_patches(model: str) -> ClipPatches:
