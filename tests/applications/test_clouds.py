@@ -1,12 +1,16 @@
 """Files as others write them, and clouds as pre-training saw them."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
 
+from fake_teacher import factory
 from pointdistill.applications.clouds import TO_Z_UP, open_cloud, read_cloud, training_form, turn
 from pointdistill.errors import DataError
 from pointdistill.loader import FrameLoader
+from pointdistill.prepare import prepare_frames
 from pointdistill.store import FrameStore
 
 POINTS = np.array([[0.5, -1, 2], [3, 4.25, -5], [1e-3, 0, 100]], np.float32)
@@ -89,6 +93,14 @@ def test_a_frame_comes_out_as_the_loader_draws_it(store, frame):
         assert apart.min(0).max() < 1e-4 and apart.min(1).max() < 1e-4
         back = cloud[0].numpy() * radius + centre
         assert np.abs(np.sort(back, 0) - np.sort(open_cloud(store, index, frame), 0)).max() < 1e-4
+
+
+def test_a_store_may_hold_targets_of_several_teachers(store, tmp_path):
+    shutil.copytree(store, tmp_path / "store")
+    prepare_frames(store.parent, tmp_path / "store", factory(), every=1, points=400, workers=1)
+    with pytest.raises(DataError, match="several teachers"):
+        FrameStore.open(tmp_path / "store")
+    np.testing.assert_array_equal(open_cloud(tmp_path / "store", 2, "camera"), open_cloud(store, 2, "camera"))
 
 
 def test_points_that_are_not_finite_are_left_out():

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Float32, Num
 from torch import Tensor
 
+from pointdistill import targets
 from pointdistill.errors import DataError
 from pointdistill.geometry import to_unit_sphere
 from pointdistill.io.columns import read_columns
@@ -54,6 +55,12 @@ def read_cloud(path: str | Path) -> Float32[np.ndarray, "points 3"]:
     raise DataError(path, "no known kind of point cloud", f"Give a .ply, .npy, {', '.join(COLUMNS)}")
 
 
+def open_store(path: Path) -> FrameStore:
+    """A store whose clouds are wanted, whichever teachers' targets lie beside them."""
+    found = targets.finished(path)
+    return FrameStore.open(path, found[0].name if found else None)
+
+
 def open_cloud(path: str | Path, frame: int | None, reference: Frame) -> Float32[np.ndarray, "points 3"]:
     """A cloud by what a command line names: a file, or a frame of a prepared store.
 
@@ -70,7 +77,7 @@ def open_cloud(path: str | Path, frame: int | None, reference: Frame) -> Float32
         raise DataError(path, "is a folder", "Name a file; or a frame of this store with --frame N")
     if frame is None:
         return read_cloud(path)
-    store = FrameStore.open(path)
+    store = open_store(path)
     if not 0 <= frame < len(store):
         raise DataError(path, f"has no frame {frame}", f"Its frames are 0 to {len(store) - 1}")
     cloud = store.cloud(frame)

@@ -7,13 +7,12 @@ import numpy as np
 
 from pointdistill.applications.caption import caption
 from pointdistill.applications.classify import classify
-from pointdistill.applications.clouds import Up, open_cloud
+from pointdistill.applications.clouds import Up, open_cloud, open_store
 from pointdistill.applications.embed import embed, load_encoder
 from pointdistill.console import console, track
 from pointdistill.distilled import load_distilled
 from pointdistill.errors import DataError, PointdistillError
 from pointdistill.files import write_arrays, write_atomic
-from pointdistill.store import FrameStore
 
 
 def caption_command(cloud: Path, run: Path, frame: int | None, teacher: str | None, up: Up | None) -> None:
@@ -66,7 +65,7 @@ def embed_command(clouds: Sequence[Path], backbone: Path, out: Path, frame: int 
 def _sources(cloud: Path, frame: int | None) -> list[tuple[Path, int | None]]:
     """A file, one frame of a store, or all of them."""
     if frame is None and cloud.is_dir():
-        return [(cloud, number) for number in range(len(FrameStore.open(cloud)))]
+        return [(cloud, number) for number in range(len(open_store(cloud)))]
     return [(cloud, frame)]
 
 
