@@ -1,0 +1,1 @@
+"""What users can time on their own machine: one file a benchmark."""
