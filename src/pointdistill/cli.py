@@ -196,6 +196,29 @@ def teacher(
     train_teacher(images, out, seed)
 
 
+def bench(
+    what: Annotated[Literal["sens"], Positional],
+    file: Annotated[Path | None, Positional, arg(metavar="[FILE]")] = None,
+    reference: Path | None = None,
+    frames: int = 2000,
+    every: int = 25,
+):
+    """Time a part of the library on this machine.
+
+    Args:
+        what: sens: reading every n-th frame of a .sens recording, against bare jpeg and zlib decoding.
+        file: the recording; default one at ScanNet's real sizes, written to a temporary folder first.
+        reference: SensorData.py of the ScanNet repository, to be timed beside.
+        frames: length of the recording that is written.
+        every: read every n-th frame.
+    """
+    from pointdistill.bench.sens import bench_sens
+
+    _at_least(1, frames=frames, every=every)
+    for line in bench_sens(file, reference, frames, every):
+        print(line)
+
+
 def report(run: Annotated[Path, Positional, arg(metavar="RUN")], markdown: bool = False):
     """Write report.html anew from a run's results.json.
 
@@ -217,6 +240,7 @@ VERBS = {
     "doctor": doctor,
     "pretrain": pretrain,
     "teacher": teacher,
+    "bench": bench,
     "report": report,
 }
 

@@ -117,6 +117,24 @@ class SensReader:
             TruncatedRecording: the file ends before this frame does.
             BrokenFrame: its depth does not decompress to an image of the declared size.
         """
+        offset, pose, colour, depth = self._stored(index)
+        return SensFrame(
+            index=index,
+            pose=np.array(pose, np.float32).reshape(4, 4),
+            colour=colour,
+            depth=self._depth(depth, index, offset + _FRAME.size + len(colour)),
+        )
+
+    def encoded(self, index: int) -> tuple[bytes, bytes]:
+        """A frame's colour and depth as they are stored: jpeg, and zlib's uint16.
+
+        Raises:
+            TruncatedRecording: the file ends before this frame does.
+        """
+        return self._stored(index)[2:]
+
+    def _stored(self, index: int) -> tuple[int, list[float], bytes, bytes]:
+        """Byte offset, pose, colour and depth of a frame."""
         if not 0 <= index < self.frame_count:
             raise IndexError(f"frame {index} of {self.frame_count}")
         offset = self._locate(index)
@@ -125,12 +143,7 @@ class SensReader:
         payload = self._read_exactly(colour_bytes + depth_bytes)
         if len(payload) != colour_bytes + depth_bytes:
             raise self._truncated(index, offset, "the file shrank while it was read")
-        return SensFrame(
-            index=index,
-            pose=np.array(pose, np.float32).reshape(4, 4),
-            colour=payload[:colour_bytes],
-            depth=self._depth(payload[colour_bytes:], index, offset + _FRAME.size + colour_bytes),
-        )
+        return offset, pose, payload[:colour_bytes], payload[colour_bytes:]
 
     def every(self, step: int, on_problem: Callable[[BrokenFrame], None] | None = None) -> Iterator[SensFrame]:
         """Frames 0, step, 2 step, ... in order.
