@@ -197,26 +197,32 @@ def teacher(
 
 
 def bench(
-    what: Annotated[Literal["sens"], Positional],
-    file: Annotated[Path | None, Positional, arg(metavar="[FILE]")] = None,
-    reference: Path | None = None,
+    what: Annotated[Literal["feed", "sens"], Positional],
+    path: Annotated[Path | None, Positional, arg(metavar="[PATH]")] = None,
     frames: int = 2000,
     every: int = 25,
+    reference: Path | None = None,
 ):
-    """Time a part of the library on this machine.
+    """Measure on this machine whether a part keeps up, and print the figures beside their limits.
 
     Args:
-        what: sens: reading every n-th frame of a .sens recording, against bare jpeg and zlib decoding.
-        file: the recording; default one at ScanNet's real sizes, written to a temporary folder first.
-        reference: SensorData.py of the ScanNet repository, to be timed beside.
-        frames: length of the recording that is written.
-        every: read every n-th frame.
+        what: feed: does the store feed the trainer; sens: what reading a .sens recording costs beyond its codecs.
+        path: a store (feed) or a .sens file (sens); default one made for the purpose, in a temporary folder.
+        frames: frames of the recording that is made (sens).
+        every: read every n-th frame (sens).
+        reference: SensorData.py of the ScanNet repository, to be timed beside (sens).
     """
-    from pointdistill.bench.sens import bench_sens
-
     _at_least(1, frames=frames, every=every)
-    for line in bench_sens(file, reference, frames, every):
-        print(line)
+    if what == "feed":
+        from pointdistill.bench import feed
+
+        if reference:
+            raise PointdistillError("--reference belongs to bench sens. Leave it out")
+        feed.main(path)
+    else:
+        from pointdistill.bench import sens
+
+        sens.main(path, frames, every, reference)
 
 
 def report(run: Annotated[Path, Positional, arg(metavar="RUN")], markdown: bool = False):
