@@ -1,7 +1,7 @@
 """How much reading a .sens file costs beyond decoding: every n-th frame beside the bare codecs and the owners' reader.
 
-The bare cost is that of inflating the wanted frames' depth and decoding their jpegs, the bytes already in memory. Reader
-and codecs take turns frame by frame, so that whatever slows the machine slows both.
+The bare cost is that of inflating the wanted frames' depth and decoding their jpegs, the bytes already in memory.
+Reader and codecs take turns frame by frame, so that whatever slows the machine slows both.
 """
 
 import importlib.util
@@ -28,7 +28,7 @@ MOST_RATIO = 1.3
 """Of the reader's seconds to the bare codecs'."""
 COLOUR_SIZE, DEPTH_SIZE = (1296, 968), (640, 480)
 _DISPARITY = 580 * 75 * 8.0
-"""Focal length x baseline (mm) x steps a pixel of such a sensor: it counts disparities, so that depth comes in steps."""
+"""Focal length x baseline (mm) x steps a pixel of such a sensor: it counts disparities, so depth comes in steps."""
 _DISTINCT = 24
 _ROUNDS = 5
 
