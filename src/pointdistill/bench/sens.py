@@ -24,7 +24,7 @@ LIMIT = 1.3
 """What the reader may take, in times of the bare cost."""
 COLOUR_SIZE, DEPTH_SIZE = (1296, 968), (640, 480)
 _DISPARITY = 580 * 75 * 8.0
-"""Focal length x baseline (mm) x steps a pixel of such a sensor: it counts disparities, so that depth comes in steps."""
+"""Focal length x baseline (mm) x steps a pixel: such a sensor counts disparities, so that depth comes in steps."""
 _DISTINCT = 24
 _ROUNDS = 5
 
