@@ -28,7 +28,7 @@ MOST_RATIO = 1.3
 """Of the reader's seconds to the bare codecs'."""
 COLOUR_SIZE, DEPTH_SIZE = (1296, 968), (640, 480)
 _DISPARITY = 580 * 75 * 8.0
-"""Focal length x baseline (mm) x steps a pixel of such a sensor: it counts disparities, so depth comes in steps."""
+"""Focal length x baseline (mm) x steps a pixel: such a sensor counts disparities, so that depth comes in steps."""
 _DISTINCT = 24
 _ROUNDS = 5
 
