@@ -9,7 +9,7 @@ import build_scannet
 import build_sens
 from fake_teacher import factory
 from pointdistill import cli, manifest
-from pointdistill.doctor import bytes_a_frame
+from pointdistill.doctor.cost import bytes_a_frame
 from pointdistill.prepare import prepare_frames
 from test_prepare_rgbd import WRITERS
 
