@@ -81,6 +81,7 @@ def test_up_turns_poses_and_is_asked_for(tmp_path, capsys, monkeypatch):
         cli.main(["pretrain", "quickstart", *places])
     line = capsys.readouterr().err.strip()
     assert "do not say which way is up" in line and "--up" in line and "\n" not in line
+    assert not [path for path in (tmp_path / "run").glob("*") if path.name != ".lock"]  # another store may go there
 
 
 def test_up_where_it_can_mean_nothing(tmp_path):
