@@ -61,7 +61,7 @@ def quaternion(pose: np.ndarray) -> tuple[float, float, float, float]:
     sine = axis @ np.cross(across, turned) / (across @ across)
     angle = np.arctan2(sine, across @ turned / (across @ across))
     x, y, z = axis / np.linalg.norm(axis) * np.sin(angle / 2)
-    return x, y, z, np.cos(angle / 2)
+    return float(x), float(y), float(z), float(np.cos(angle / 2))
 
 
 def write_tum(folder: Path, frames: int = 4) -> Written:

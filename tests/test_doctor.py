@@ -26,7 +26,7 @@ def _doctor(capsys, *arguments) -> tuple[int, str]:
     try:
         cli.main(["doctor", *(str(argument) for argument in arguments)])
     except SystemExit as stopped:
-        code = stopped.code
+        code = int(stopped.code or 0)
     printed = capsys.readouterr()
     return code, printed.out if code == 0 else printed.err
 
