@@ -42,7 +42,9 @@ def test_a_broken_scannet_folder(tmp_path, capsys):
     assert f"missing: .sens of 1 scans ({SCANS[2]}): ScanNet's downloader, --type .sens" in said
     assert f"_vh_clean_2.ply of 1 scans ({SCANS[2]})" in said
     assert f"{SCANS[1]}.sens: ends after frame 4 of 6" in said
-    assert "2 of 2 recordings open, 10 frames" in said and " 5 pairs at every 2" in said and "ms a pair" in said
+    assert (
+        "2 of 2 recordings open, 10 frames" in said and " 5 pairs at every 2 (train 5)" in said and "ms a pair" in said
+    )
     path.write_bytes(b"\3" * 40)
     code, said = _doctor(capsys, root)
     assert code == 0 and "1 of 2 recordings open, 6 frames" in said and "where 4 belongs" in said
@@ -88,6 +90,16 @@ def test_each_layout(tmp_path, capsys, name):
     assert code == 0 and f"1 of 1 recordings open, {count} frames" in said and f" {count} pairs at every 1" in said
     assert "no list of a split" in said
     assert ("nobody says which way is up" in said) == (name in ("seq-01", "bedroom"))
+
+
+def test_splits_of_the_users(tmp_path, capsys):
+    for number, name in enumerate(("a", "b")):
+        build_rgbd.write_redwood(tmp_path / name, frames=3 + number)
+    (tmp_path / "train.txt").write_text("a\n")
+    (tmp_path / "val.txt").write_text("c\n")
+    code, said = _doctor(capsys, tmp_path, "--every", 2)
+    assert code == 0 and "split train: 1 recordings" in said and "val.txt, line 1: there is no recording 'c'" in said
+    assert " 4 pairs at every 2 (train 2, val 0)" in said
 
 
 def test_files_and_poses_that_are_missing(tmp_path, capsys):

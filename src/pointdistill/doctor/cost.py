@@ -41,12 +41,12 @@ def cost_line(recordings: Sequence[Recording], pairs: int, every: int) -> str:
     finally:
         forget_teachers()
     if not took:
-        return f"  {pairs} pairs at every {every}; none of those tried can be decoded, so their cost is not estimated"
+        return "  none of those tried can be decoded, so their cost is not estimated"
     seconds = float(np.median(took))
     disk = pairs * bytes_a_frame(max(sizes), teacher.target_shape)
     return (
-        f"  {pairs} pairs at every {every}; to prepare them about {_duration(pairs * seconds)} of one core "
-        f"({1000 * seconds:.0f} ms a pair with the embedded teacher, {len(took)} tried) and {disk / 1e6:,.1f} MB"
+        f"  to prepare them: about {_duration(pairs * seconds)} of one core ({1000 * seconds:.0f} ms a pair with the "
+        f"embedded teacher, {len(took)} tried), {disk / 1e6:,.1f} MB (twice while parts are put together)"
     )
 
 
@@ -79,5 +79,5 @@ def bytes_a_frame(points: int, target_shape: tuple[int, ...]) -> int:
 
 def _duration(seconds: float) -> str:
     if seconds < 90:
-        return f"{seconds:.0f} s"
+        return f"{max(seconds, 1):.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -64,7 +64,8 @@ def _frames(path: Path, settings: dict[str, Any]) -> Iterator[str]:
         return
     content = frames_manifest(path)
     yield f"{path}: a store of {content['frames']} frames of {len(content['scans'])} recordings ({content['source']})"
-    yield f"  every {content['every']}, {content['skipped_count']} frames skipped, up: {content['up'] or 'unknown'}"
+    up = content.get("up", "z") or "unknown"
+    yield f"  every {content['every']}, {content['skipped_count']} frames skipped, up: {up}"
     found = targets.finished(path)
     if not found:
         yield "  no finished targets of a teacher: the same prepare command goes on"

@@ -43,14 +43,16 @@ def examine_recordings(path: Path, layout: Layout, every: int) -> Iterator[str]:
     Raises:
         DataError: nothing in the folder can be used.
     """
+    lists: dict[str, list[str]] = {}
     if layout == layouts.SCANNET:
-        yield from _scannet(path)
+        lists = {split: read_split(path, split) for split in layouts.split_lists(path)}
+        yield from _scannet(path, lists)
         found: list[Recording] = [*recordings(path, layouts.ALL)] if _any_sens(path) else []
         if not found:
             yield "  no .sens recording: nothing to pre-train on"
             return
     else:
-        yield from _lists(path)
+        yield from _read_lists(path, lists)
         found = [*layouts.image_recordings(path)]
     survey = _Survey()
     for recording in track(found, "looking at recordings"):
@@ -63,20 +65,29 @@ def examine_recordings(path: Path, layout: Layout, every: int) -> Iterator[str]:
     if not usable:
         why = f"; the first problem: {survey.problems[0]}" if survey.problems else ""
         raise DataError(path, f"holds no recording with a usable frame at every {every}{why}", "Mend or replace them.")
+    yield f"  {sum(survey.pairs.values())} pairs at every {every}{_of_splits(survey, lists)}"
     yield cost_line(usable, sum(survey.pairs.values()), every)
     if not all(is_upright(recording) for recording in usable):
         yield "  nobody says which way is up: for frame='gravity', prepare with --up and the axis that points up"
 
 
-def _lists(path: Path) -> Iterator[str]:
-    lists = layouts.split_lists(path)
-    for split in lists:
+def _read_lists(path: Path, lists: dict[str, list[str]]) -> Iterator[str]:
+    """Puts the names of each split's recordings into `lists`."""
+    for split in layouts.split_lists(path):
         try:
-            yield f"  split {split}: {len(layouts.select(path, split).recordings)} recordings"
+            lists[split] = [recording.name for recording in layouts.select(path, split).recordings]
+            yield f"  split {split}: {len(lists[split])} recordings"
         except DataError as error:
+            lists[split] = []
             yield f"  problem: {error}"
     if not lists:
         yield "  no list of a split: all recordings are taken"
+
+
+def _of_splits(survey: _Survey, lists: dict[str, list[str]]) -> str:
+    counts = {split: sum(survey.pairs.get(name, 0) for name in names) for split, names in lists.items()}
+    said = ", ".join(f"{split} {count}" for split, count in counts.items())
+    return f" ({said})" if said else ""
 
 
 def _any_sens(path: Path) -> bool:
@@ -86,20 +97,17 @@ def _any_sens(path: Path) -> bool:
         return False
 
 
-def _scannet(path: Path) -> Iterator[str]:
+def _scannet(path: Path, lists: dict[str, list[str]]) -> Iterator[str]:
     """Each list's scans, and which files of how many are missing, with what fetches them.
 
     Raises:
         DataError: the folder has neither a recording nor a mesh of any scan.
     """
-    lists = layouts.split_lists(path)
     if not lists:
         yield "  no split list: put scannetv2_train.txt there (it comes with ScanNet's repository), or use --split all"
-    scans = {split: read_split(path, split) for split in lists}
-    there = [name for names in scans.values() for name in names if find_scan(path, name)]
-    if lists and not there and not _any_sens(path):
+    elif not _any_sens(path) and not any(find_scan(path, name) for names in lists.values() for name in names):
         raise DataError(path, "holds split lists but none of their scans", "Download them into scans/.")
-    for split, names in scans.items():
+    for split, names in lists.items():
         absent = [name for name in names if not _has_sens(path, name)]
         yield f"  split {split}: {len(names)} scans, {len(names) - len(absent)} with their .sens"
         if absent:
@@ -126,7 +134,7 @@ def _look_at(recording: Recording, every: int, survey: _Survey) -> None:
 def _look_at_sens(recording: ScanNetRecording, every: int, survey: _Survey) -> None:
     with recording.open() as reader:
         poses, declared = reader.poses(), reader.frame_count
-    tracked = np.isfinite(poses).all((1, 2))
+    tracked = np.asarray(np.isfinite(poses).all((1, 2)))
     survey.frames[recording.name], survey.pairs[recording.name] = len(poses), int(tracked[::every].sum())
     if len(poses) < declared:
         said = f"ends after frame {len(poses)} of {declared}: the tail is lost. Download it again"
