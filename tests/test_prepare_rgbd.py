@@ -1,12 +1,15 @@
 """`pointdistill prepare` on every layout of RGB-D recordings, compared with an unprojection of its own."""
 
+import json
+
 import numpy as np
 import pytest
 
 import build_rgbd
+import build_scannet
 import build_sens
 from fake_teacher import MeanColourTeacher, factory
-from pointdistill import cli
+from pointdistill import cli, manifest
 from pointdistill.errors import DataError, PointdistillError
 from pointdistill.prepare import prepare_frames
 from pointdistill.store import FrameStore
@@ -52,6 +55,8 @@ def test_frames_come_out_as_they_were_recorded(tmp_path, name, monkeypatch):
     store = FrameStore.open(tmp_path / "store", verify=True)
     assert store.scan_names == [name] and store.frames.tolist() == list(range(len(written.metres)))
     assert store.up == ("z" if name in Z_UP else None) and store.manifest["skipped"] == []
+    odd = build_rgbd.PLAIN["colour_to_depth"] if name == "mine" else np.eye(4)
+    np.testing.assert_allclose(store.colour_to_depth, [odd] * len(store), atol=1e-6)
     for index, (pose, colour) in enumerate(zip(written.poses, written.colours, strict=True)):
         np.testing.assert_allclose(store.pose(index), pose, atol=1e-5)
         expected = _every_pixel(written, index)
@@ -81,6 +86,17 @@ def test_up_turns_poses_and_is_asked_for(tmp_path, capsys, monkeypatch):
         cli.main(["pretrain", "quickstart", *places])
     line = capsys.readouterr().err.strip()
     assert "do not say which way is up" in line and "--up" in line and "\n" not in line
+    assert not [path for path in (tmp_path / "run").glob("*") if path.name != ".lock"]  # another store may go there
+
+
+def test_a_scannet_store_from_before_up_was_asked_for(tmp_path):
+    root = build_scannet.write_data_set(tmp_path / "scannet", ["scene0000_00"], frames=3)
+    store = prepare_frames(root, tmp_path / "store", factory(), every=1, points=64, workers=1)
+    assert store.up == store.manifest["up"] == "z" and "up_axis" not in store.manifest
+    assert not {"up", "up_axis"} & {*json.loads((store.path / "settings.json").read_text())}
+    manifest.write(store.path, {name: value for name, value in manifest.read(store.path).items() if name != "up"})
+    older = prepare_frames(root, tmp_path / "store", factory(version="b"), every=1, points=64, workers=1)
+    assert older.up == "z" and "up" not in older.manifest  # gone on with, its frames untouched
 
 
 def test_up_where_it_can_mean_nothing(tmp_path):

@@ -85,6 +85,7 @@ def test_the_same_command_again_does_nothing_twice(quickstart):
 
 SMALLER = {
     "world": ["--frames", "6", "--frames-only"],
+    "doctor": [],
     "prepare": ["--points", "2048"],
     "pretrain": ["--epochs", "1", "--batch-size", "4"],
     "report": [],

@@ -264,33 +264,36 @@ def embed(
 
 
 def bench(
-    what: Annotated[Literal["sens", "feed"], Positional],
-    data: Annotated[Path | None, Positional, arg(metavar="[DATA]")] = None,
-    reference: Path | None = None,
+    what: Annotated[Literal["feed", "sens"], Positional],
+    path: Annotated[Path | None, Positional, arg(metavar="[PATH]")] = None,
     frames: int = 2000,
     every: int = 25,
+    reference: Path | None = None,
     steps: int = 3,
     device: str = "cpu",
 ):
-    """Time a part of the library on this machine, and print the figures beside their limits.
+    """Measure on this machine whether a part keeps up, and print the figures beside their limits.
 
     Args:
-        what: sens: reading every n-th frame of a .sens recording, against bare jpeg and zlib decoding. feed: drawing
-            batches from a store, against a training step of the paper's recipe.
-        data: the recording, or the store; default one of ScanNet's real sizes, made in a temporary folder first.
-        reference: sens: SensorData.py of the ScanNet repository, to be timed beside.
-        frames: sens: length of the recording that is made.
-        every: sens: read every n-th frame.
-        steps: feed: training steps measured.
-        device: feed: where the steps are taken.
+        what: feed: does the store feed the trainer; sens: what reading a .sens recording costs beyond its codecs.
+        path: a store (feed) or a .sens file (sens); default one made for the purpose, in a temporary folder.
+        frames: frames of the recording that is made (sens).
+        every: read every n-th frame (sens).
+        reference: SensorData.py of the ScanNet repository, to be timed beside (sens).
+        steps: training steps measured (feed).
+        device: where the steps are taken (feed).
     """
-    from pointdistill.bench.feed import feed_lines
-    from pointdistill.bench.sens import bench_sens
-
     _at_least(1, frames=frames, every=every, steps=steps)
-    lines = bench_sens(data, reference, frames, every) if what == "sens" else feed_lines(data, steps, device)
-    for line in lines:
-        print(line)
+    if what == "feed":
+        from pointdistill.bench import feed
+
+        if reference:
+            raise PointdistillError("--reference belongs to bench sens. Leave it out")
+        feed.main(path, steps, device)
+    else:
+        from pointdistill.bench import sens
+
+        sens.main(path, frames, every, reference)
 
 
 def report(run: Annotated[Path, Positional, arg(metavar="RUN")], markdown: bool = False):

@@ -117,6 +117,7 @@ def prepare_recordings(
     folder = targets.folder_of(out, spec.described())
     of_frames, of_targets = _claims(recordings, settings, source, terms, spec)
     sizes = {recording.name: bytes_of(recording) for recording in recordings}
+    up = _up(recordings, settings.up_axis)
     with exclusive(out):
         manifest.claim(out, of_frames)
         kept = _kept(out, sizes)
@@ -125,7 +126,7 @@ def prepare_recordings(
             jobs = [_job(recording, out, folder, settings, spec, sizes, kept) for recording in recordings]
             _run(sorted(jobs, key=lambda job: job.recording.name), teacher, source, workers, executor)
             if not kept:
-                assemble_frames(out, of_frames["scans"], {**of_frames, "recording_bytes": sizes})
+                assemble_frames(out, of_frames["scans"], {**of_frames, "up": up, "recording_bytes": sizes})
             assemble_targets(out, folder, of_targets)
             _say_finished(FrameStore.open(out, folder.name))
         return FrameStore.open(out, folder.name)
@@ -135,8 +136,10 @@ def _claims(
     recordings: Sequence[Recording], settings: FrameSettings, source: str, terms: str, teacher: TeacherSpec
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """What decides a store's frames, and what decides a teacher's targets of them."""
-    of_frames = {**asdict(settings), "up": _up(recordings, settings.up_axis)}
+    of_frames = asdict(settings)
     batch = of_frames.pop("batch")
+    if settings.up_axis is None:  # so that stores from before there was a choice are gone on with
+        del of_frames["up_axis"]
     scans = sorted(recording.name for recording in recordings)
     return (
         {"format": FORMAT, "kind": "frames", "source": source, "terms": terms, "scans": scans, **of_frames},

@@ -120,15 +120,16 @@ def run_pretrain(
         },
         "teacher": train_store.teacher,
     }
-    if main:
+    loader = train_loader(recipe, train_store)
+    of_heldout = heldout_loader(recipe, heldout_store) if heldout_store else None
+    if main:  # after all that may be refused
         _claim(Path(out), card)
     torch.manual_seed(recipe.engine.seed)
     method = build_method(recipe, train_store)
-    loader = train_loader(recipe, train_store)
     rows = pretrain(
         method,
         PermutedTargets(loader, train_store, recipe.engine.seed) if permute_targets else loader,
-        heldout_loader(recipe, heldout_store) if heldout_store else None,
+        of_heldout,
         recipe.engine,
         Path(out),
         identity,

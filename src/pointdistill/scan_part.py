@@ -143,14 +143,15 @@ def _usable(job: ScanJob, reader: FrameReader, skipped: list[dict[str, Any]]) ->
 
 
 def _add_frames(job: ScanJob, reader: FrameReader, chunk: list[tuple[Frame, Image.Image]], found: _Found) -> None:
-    turn = to_z_up(job.settings.up_axis or "z")
+    turn = to_z_up(job.settings.up_axis) if job.settings.up_axis else None
     for frame, image in chunk:
         valid = np.flatnonzero(frame.depth)
         generator = numpy_generator(job.settings.seed, "points", job.recording.name, frame.index)
         count = min(job.settings.points, len(valid))
         chosen = valid[generator.choice(len(valid), count, replace=False, shuffle=False)]
         points = unproject(frame.depth, chosen, reader.depth_intrinsics, reader.depth_shift)
-        found.rows.append({**quantise(points), "poses": turn @ frame.pose, "frames": np.array(frame.index, np.int32)})
+        pose = frame.pose if turn is None else turn @ frame.pose
+        found.rows.append({**quantise(points), "poses": pose, "frames": np.array(frame.index, np.int32)})
         if job.settings.keep_images:
             found.images.append(_small_jpeg(image, job.settings.keep_images))
 

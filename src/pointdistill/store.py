@@ -112,8 +112,9 @@ class FrameStore:
 
     @property
     def up(self) -> str | None:
-        """Up: "z" if the poses lead into a world whose z points up; None if nobody knows."""
-        return self.manifest["up"]
+        """ "z" if the poses lead into a world whose z points up, None if nobody knows. Stores that do not say are older
+        than the question: of ScanNet's scans."""
+        return self.manifest.get("up", "z")
 
     @property
     def teacher(self) -> dict[str, Any]:

@@ -28,6 +28,8 @@ def test_labelled_data_and_unknown_folders_are_told_apart(tmp_path):
             select(tmp_path / name)
     with pytest.raises(DataError, match=r"nothing: no such folder"):
         layout_of(tmp_path / "nothing")
+    with pytest.raises(DataError, match=r"captions\.jsonl: is a file, not a folder"):
+        layout_of(tmp_path / "captions" / "captions.jsonl")
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"no data set.*ScanNetV2: scannetv2_SPLIT\.txt.*7-Scenes: frame-XXXXXX"):
         layout_of(tmp_path / "empty")
@@ -44,6 +46,13 @@ def test_scannet_by_its_lists_or_all(tmp_path):
     assert _names(root, "all") == SCANS
     with pytest.raises(DataError, match=r"scannetv2_train\.txt"):  # an official split is never invented
         select(root, "train")
+
+
+def test_a_folder_named_scans_is_not_always_scannet(tmp_path):
+    build_rgbd.write_redwood(tmp_path / "mine" / "scans" / "kitchen", frames=1)
+    assert layout_of(tmp_path / "mine").name == "redwood" and _names(tmp_path / "mine", "all") == ["scans_kitchen"]
+    build_scannet.write_scan(tmp_path / "downloaded", SCANS[0])  # a mesh without lists
+    assert layout_of(tmp_path / "downloaded").name == layout_of(tmp_path / "downloaded" / "scans").name == "scannet"
 
 
 def test_7_scenes_by_its_own_lists(tmp_path):

@@ -186,9 +186,24 @@ def test_all_poses_in_one_file(tmp_path):
         plain.recording(written.folder, "a").open()
 
 
+def test_lists_of_files_belong_together_by_their_place(tmp_path):
+    names = {"colour": [f"images/{i}.jpg" for i in (9, 8)], "depth": [f"images/{i}_depth.png" for i in (10, 8)]}
+    written = build_rgbd.write_plain(tmp_path / "a", **names, poses=["poses/9.txt", None])
+    problems = []
+    with plain.recording(written.folder, "a").open() as reader:
+        (frame,) = reader.every(1, problems.append)
+        np.testing.assert_allclose(frame.depth / reader.depth_shift, written.metres[2], atol=1e-6)
+        np.testing.assert_allclose(frame.pose, written.poses[1], atol=1e-5)
+    assert [(problem.frame, problem.problem) for problem in problems] == [(1, "no pose belongs to it")]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"colour": ["images/8.jpg"]}, "depth: 'images/\\*_depth.png' is not a list of files, as 'colour' is"),
+        ({"colour": ["a", "b"], "depth": ["c"]}, "depth: a list of 1 files goes with one of as many in 'colour'"),
+        ({"depth": ["c"]}, "depth: a list of 1 files goes with one of as many"),
+        ({"colour": ["a", None], "depth": ["c", "d"]}, "colour: is not a list of file names"),
         ({"depth": None}, "has no field 'depth'"),
         ({"color": "*.png"}, "has an unknown field 'color'"),
         ({"depth_scale": 0}, "depth_scale: 0 is not above 0"),

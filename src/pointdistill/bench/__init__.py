@@ -1,1 +1,1 @@
-"""What users can time on their own machine: one file a benchmark, each prints its figures beside their limits."""
+"""Measurements of the parts that have to keep up: each a function that returns figures, and a small main."""

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from pointdistill.bench.synthetic_store import synthetic_store
+from pointdistill.console import console
 from pointdistill.engine.optim import adamw
 from pointdistill.loader import FrameLoader
 from pointdistill.methods.base import Draw
@@ -176,8 +177,8 @@ def _held(held: bool) -> str:
     return "held" if held else "MISSED"
 
 
-def feed_lines(store: Path | None = None, steps: int = 3, device: str = "cpu") -> Iterator[str]:
-    """The figures of a store, or of one made for the purpose, in lines.
+def main(store: Path | None = None, steps: int = 3, device: str = "cpu") -> FeedFigures:
+    """Measure a store, or one made for the purpose, and print the figures.
 
     Args:
         store: folder of a prepared store with targets of one teacher; None makes up 1,024 frames in a temporary folder.
@@ -188,6 +189,10 @@ def feed_lines(store: Path | None = None, steps: int = 3, device: str = "cpu") -
         DataError: no finished store there.
         RecipeError: fewer than 32 frames.
     """
-    with tempfile.TemporaryDirectory(prefix="pointdistill-bench-") as folder:
-        opened = FrameStore.open(store) if store else synthetic_store(Path(folder), 1024)
-        yield from feed(opened, steps=steps, device=device).lines()
+    with tempfile.TemporaryDirectory() as folder:
+        figures = feed(
+            FrameStore.open(store) if store else synthetic_store(Path(folder), 1024), steps=steps, device=device
+        )
+    for line in figures.lines():
+        console.print(line, markup=False, soft_wrap=True)
+    return figures

@@ -1,27 +1,31 @@
 """How much reading a .sens file costs beyond decoding: every n-th frame beside the bare codecs and the owners' reader.
 
-The bare cost is that of inflating the wanted frames' depth and decoding their jpegs, all bytes already in memory.
+The bare cost is that of inflating the wanted frames' depth and decoding their jpegs, the bytes already in memory.
+Reader and codecs take turns frame by frame, so that whatever slows the machine slows both.
 """
 
 import importlib.util
 import io
-import struct
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, thread_time
+from types import ModuleType
 
 import numpy as np
 from PIL import Image
 
+from pointdistill.console import console
 from pointdistill.datasets.scannet import SensReader
 from pointdistill.errors import DataError
-from pointdistill.files import write_atomic
+from pointdistill.files import UNREADABLE_IMAGE
+from pointdistill.seeding import numpy_generator
+from pointdistill.world.cameras import default_rig
+from pointdistill.world.sens import EncodedFrame, deflate, encode_jpeg, write_encoded
 
-LIMIT = 1.3
-"""What the reader may take, in times of the bare cost."""
+MOST_RATIO = 1.3
+"""Of the reader's seconds to the bare codecs'."""
 COLOUR_SIZE, DEPTH_SIZE = (1296, 968), (640, 480)
 _DISPARITY = 580 * 75 * 8.0
 """Focal length x baseline (mm) x steps a pixel: such a sensor counts disparities, so that depth comes in steps."""
@@ -29,138 +33,184 @@ _DISTINCT = 24
 _ROUNDS = 5
 
 
-def bench_sens(file: Path | None, reference: Path | None, frames: int, every: int) -> Iterator[str]:
-    """Lines of figures for every `every`-th frame of `file`, or of a scan of `frames` frames at ScanNet's real sizes.
+@dataclass(frozen=True)
+class SensFigures:
+    """Seconds a frame, medians over the rounds; a thread's own seconds leave out what other jobs took of its core.
+
+    Attributes:
+        file_bytes, frame_count: of the recording.
+        every, frames: which frames were read, and how many those are.
+        bare, reader: by the clock.
+        ratio, own_ratio: reader over bare, the median of the rounds': by the clock, by the thread's own seconds.
+        reference: the owners' reader, by the clock, loading the recording once and decoding the same frames; or None.
+    """
+
+    file_bytes: int
+    frame_count: int
+    every: int
+    frames: int
+    bare: float
+    reader: float
+    ratio: float
+    own_ratio: float
+    reference: float | None = None
+
+    def lines(self) -> list[str]:
+        """The figures beside their limit."""
+        held = "held" if self.ratio <= MOST_RATIO else "MISSED"
+        lines = [
+            f"{self.frames} frames (every {self.every}) of {self.frame_count}, {self.file_bytes / 1e6:,.0f} MB, in the "
+            "page cache",
+            f"bare jpeg and zlib: {self.bare * 1e3:.2f} ms a frame",
+            f"reader:             {self.reader * 1e3:.2f} ms a frame",
+            f"ratio {self.ratio:.3f} (by the thread's own seconds {self.own_ratio:.3f}); limit {MOST_RATIO} or less: "
+            f"{held}",
+        ]
+        if self.reference is not None:
+            times = self.reference / self.reader
+            lines.append(f"owners' reader:     {self.reference * 1e3:.2f} ms a frame, {times:.1f} times ours")
+        return lines
+
+
+def sens(path: Path, every: int = 25, reference: Path | None = None, rounds: int = _ROUNDS) -> SensFigures:
+    """Measure the reading of every n-th frame of a recording.
+
+    Frames that cannot be read are left out of all figures.
 
     Args:
+        path: a .sens file.
         reference: SensorData.py of the ScanNet repository (SensReader/python), to be timed beside.
 
     Raises:
-        DataError: not a readable .sens file; or a reference that cannot be loaded.
+        DataError: not a .sens file, none of the wanted frames can be read, or a reference that cannot be used.
     """
-    with _recording(file, frames) as path:
-        payloads = _payloads(path, every)
-        yield f"{path.name}: {path.stat().st_size / 1e6:,.0f} MB, {len(payloads)} frames wanted (every {every})"
-        bare, reader = _interleaved(lambda: _decode_all(payloads), lambda: _read_all(path, every))
-        yield f"bare jpeg and zlib: {1000 * bare / len(payloads):.2f} ms a frame"
-        yield f"SensReader.every:   {1000 * reader / len(payloads):.2f} ms a frame"
-        yield f"ratio {reader / bare:.3f}, limit {LIMIT}"
-        if reference is not None:
-            module = _load(reference)
-            began = perf_counter()
-            count = _read_by_reference(module, path, every, reference)
-            took = perf_counter() - began
-            yield f"{reference.name}: {1000 * took / count:.2f} ms a frame, {took / reader:.1f} times SensReader"
+    module = _load(reference) if reference else None
+    with SensReader(path) as reader:
+        numbers = [frame.index for frame in reader.every(every, lambda problem: None) if _decodes(frame.colour)]
+        count = reader.frame_count
+    if not numbers:
+        raise DataError(path, f"holds none of the wanted frames (every {every})", "Name another recording.")
+    timed = np.array([_round(path, numbers, bool(number % 2)) for number in range(rounds)])
+    (bare, _), (whole, _) = np.median(timed, 0) / len(numbers)
+    ratio, own_ratio = np.median(timed[:, 1] / timed[:, 0], 0)
+    return SensFigures(
+        file_bytes=path.stat().st_size,
+        frame_count=count,
+        every=every,
+        frames=len(numbers),
+        bare=float(bare),
+        reader=float(whole),
+        ratio=float(ratio),
+        own_ratio=float(own_ratio),
+        reference=_by_reference(module, path, numbers) / len(numbers) if module else None,
+    )
+
+
+def _round(path: Path, numbers: list[int], reader_first: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Seconds of the bare codecs and of the reader, each by the clock and by the thread's own count."""
+    bare, whole = np.zeros(2), np.zeros(2)
+    began = _now()
+    reader = SensReader(path)
+    whole += _now() - began
+    with reader, SensReader(path) as payloads:
+        for number in numbers:
+            jpeg, packed = payloads.encoded(number)
+            for readers_turn in (reader_first, not reader_first):
+                began = _now()
+                if readers_turn:
+                    _decodes(reader.read(number).colour)
+                    whole += _now() - began
+                else:
+                    _decodes(jpeg)
+                    zlib.decompress(packed)
+                    bare += _now() - began
+    return bare, whole
+
+
+def _now() -> np.ndarray:
+    return np.array([perf_counter(), thread_time()])
+
+
+def _decodes(jpeg: bytes) -> bool:
+    try:
+        Image.open(io.BytesIO(jpeg)).load()
+    except UNREADABLE_IMAGE:
+        return False
+    return True
+
+
+def _load(path: Path) -> ModuleType:
+    """The owners' reader, from a file that the user names."""
+    remedy = "Name SensReader/python/SensorData.py of the ScanNet repository."
+    spec = importlib.util.spec_from_file_location("reference_sensor_data", path)
+    if not path.is_file() or spec is None or spec.loader is None:
+        raise DataError(path, "no such Python file", remedy)
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        remedy = "As published it is Python 2: convert a copy of it first (print; bytes for '' in its joins)."
+        raise DataError(path, f"is not Python 3 ({error.msg})", remedy, f"line {error.lineno}") from error
+    except Exception as error:  # whatever a file of somebody else's raises
+        raise DataError(path, f"cannot be loaded ({error})", "Install what it imports.") from error
+    if not hasattr(module, "SensorData"):
+        raise DataError(path, "has no class SensorData", remedy)
+    return module
+
+
+def _by_reference(module: ModuleType, path: Path, numbers: list[int]) -> float:
+    """Seconds of the owners' reader: it can only load all frames, then decode some."""
+    began = perf_counter()
+    try:
+        data = module.SensorData(str(path))
+        for number in numbers:
+            data.frames[number].decompress_color(data.color_compression_type)
+            data.frames[number].decompress_depth(data.depth_compression_type)
+    except Exception as error:  # as above
+        raise DataError(module.__file__ or "", f"does not read {path} ({error})", "Try it by itself.") from error
+    return perf_counter() - began
 
 
 def write_scan(path: Path, frames: int) -> None:
     """A recording at ScanNet's real sizes: a few distinct noisy frames over and over, some 200 kB each."""
-    encoded = [_frame(number) for number in range(min(_DISTINCT, frames))]
-    name = b"benchmark"
-    cameras = np.tile(np.eye(4, dtype="<f4"), (4, 1, 1))
-    cameras[0, [0, 1], [0, 1]], cameras[2, [0, 1], [0, 1]] = 1170, 577
-    header = struct.pack("<IQ", 4, len(name)) + name + cameras.tobytes()
-    header += struct.pack("<2i4IfQ", 2, 1, *COLOUR_SIZE, *DEPTH_SIZE, 1000.0, frames)
-
-    def write(target: Path) -> None:
-        with target.open("wb") as stream:
-            stream.write(header)
-            for number in range(frames):
-                stream.write(encoded[number % len(encoded)])
-            stream.write(struct.pack("<Q", 0))
-
-    write_atomic(path, write, sync=False)
+    distinct = [_frame(number) for number in range(min(_DISTINCT, frames))]
+    write_encoded(
+        path, (distinct[number % len(distinct)] for number in range(frames)), default_rig(COLOUR_SIZE, DEPTH_SIZE)
+    )
 
 
-def _frame(number: int) -> bytes:
+def _frame(number: int) -> EncodedFrame:
     """Smooth shapes under a sensor's noise, so that both codecs have their usual work."""
-    generator = np.random.default_rng(number)
+    generator = numpy_generator(0, "bench sens", number)
     rough = Image.fromarray(generator.integers(0, 255, (25, 33, 3), dtype=np.uint8))
     smooth = np.asarray(rough.resize(COLOUR_SIZE, Image.Resampling.BICUBIC), np.int16)
     noisy = smooth + generator.integers(-2, 3, smooth.shape, dtype=np.int16)
-    colour = io.BytesIO()
-    Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)).save(colour, "JPEG", quality=80)
     coarse = Image.fromarray(generator.uniform(800, 5000, (12, 16)).astype(np.float32))
     metric = np.asarray(coarse.resize(DEPTH_SIZE, Image.Resampling.BICUBIC)) + generator.normal(0, 3, DEPTH_SIZE[::-1])
     depth = _DISPARITY / np.rint(_DISPARITY / metric)
     depth[:, :24] = 0
-    packed = zlib.compress(np.clip(depth, 0, 65535).astype("<u2").tobytes())
-    sizes = struct.pack("<4Q", number, number, len(colour.getvalue()), len(packed))
-    return np.eye(4, dtype="<f4").tobytes() + sizes + colour.getvalue() + packed
+    return EncodedFrame(
+        pose=np.eye(4),
+        jpeg=encode_jpeg(np.clip(noisy, 0, 255).astype(np.uint8), 80),
+        depth=deflate(np.clip(depth, 0, 65535).astype(np.uint16)),
+    )
 
 
-@contextmanager
-def _recording(file: Path | None, frames: int) -> Iterator[Path]:
-    if file is not None:
-        yield file
-        return
+def main(path: Path | None = None, frames: int = 2000, every: int = 25, reference: Path | None = None) -> SensFigures:
+    """Measure a recording, or one written for the purpose to a temporary folder, and print the figures.
+
+    Args:
+        frames: length of the recording that is written.
+        path, every, reference: see `sens`.
+
+    Raises:
+        DataError: as `sens`.
+    """
     with tempfile.TemporaryDirectory(prefix="pointdistill-bench-") as folder:
-        path = Path(folder) / "benchmark.sens"
-        write_scan(path, frames)
-        yield path
-
-
-def _payloads(path: Path, every: int) -> list[tuple[bytes, bytes]]:
-    """The wanted frames' colour and depth as they lie in the file."""
-    found = []
-    with SensReader(path) as reader:
-        for index in range(0, reader.whole_frames(), every):
-            found.append(reader.encoded(index))
-    if not found:
-        raise DataError(path, "holds no whole frame", "Name another recording.")
-    return found
-
-
-def _decode_all(payloads: list[tuple[bytes, bytes]]) -> None:
-    for colour, depth in payloads:
-        _decode(colour)
-        zlib.decompress(depth)
-
-
-def _read_all(path: Path, every: int) -> None:
-    with SensReader(path) as reader:
-        for frame in reader.every(every, lambda problem: None):
-            _decode(frame.colour)
-
-
-def _decode(colour: bytes) -> None:
-    Image.open(io.BytesIO(colour)).load()
-
-
-def _interleaved(*works: Callable[[], None]) -> list[float]:
-    """The least seconds of each in several rounds, taken in turns: whatever slows the machine slows all of them."""
-    best = [float("inf")] * len(works)
-    for _ in range(_ROUNDS):
-        for place, work in enumerate(works):
-            began = perf_counter()
-            work()
-            best[place] = min(best[place], perf_counter() - began)
-    return best
-
-
-def _load(path: Path):
-    """The owners' reader, from a file that the user names."""
-    spec = importlib.util.spec_from_file_location("reference_sensor_data", path)
-    if not path.is_file() or spec is None or spec.loader is None:
-        raise DataError(path, "no such Python file", "It is SensReader/python/SensorData.py of the ScanNet repository.")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # whatever a file of somebody else's raises
-        raise DataError(path, f"cannot be loaded ({error})", "Install what it imports (imageio, opencv).") from error
-    if not hasattr(module, "SensorData"):
-        raise DataError(path, "has no class SensorData", "Name SensReader/python/SensorData.py.")
-    return module
-
-
-def _read_by_reference(module, path: Path, every: int, reference: Path) -> int:
-    """Its only way: load all frames, then decode some."""
-    try:
-        data = module.SensorData(str(path))
-        wanted = data.frames[::every]
-        for frame in wanted:
-            frame.decompress_color(data.color_compression_type)
-            frame.decompress_depth(data.depth_compression_type)
-    except Exception as error:  # as above
-        raise DataError(reference, f"does not read {path.name} ({error})", "Try it by itself.") from error
-    return len(wanted)
+        if path is None:
+            path = Path(folder) / "synthetic.sens"
+            write_scan(path, frames)
+        figures = sens(path, every, reference)
+    for line in figures.lines():
+        console.print(line, markup=False, soft_wrap=True)
+    return figures

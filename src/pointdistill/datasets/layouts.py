@@ -35,7 +35,7 @@ class Layout:
     records: bool = True
 
 
-SCANNET = Layout("scannet", "ScanNetV2", "scannetv2_SPLIT.txt or scans/")
+SCANNET = Layout("scannet", "ScanNetV2", "scannetv2_SPLIT.txt or scans/SCAN/SCAN.sens")
 PLAIN = Layout("plain", "recording.json", "recording.json")
 TUM = Layout("tum", "TUM RGB-D", "rgb.txt and depth.txt")
 SEVEN_SCENES = Layout("7-scenes", "7-Scenes", "frame-XXXXXX.color.png")
@@ -79,7 +79,8 @@ def layout_of(root: str | Path) -> Layout:
     """
     root = Path(root)
     if not root.is_dir():
-        raise DataError(root, "no such folder", f"Name the folder of a data set; {_SEE}")
+        problem = "is a file, not a folder" if root.exists() else "no such folder"
+        raise DataError(root, problem, f"Name the folder of a data set; {_SEE}")
     known = next((layout for layout, is_here in _DATA_SETS if is_here(root)), None)
     known = known or next((layout for layout, _ in _image_folders(root)), None)
     if known is None:

@@ -5,6 +5,7 @@ import io
 import struct
 import zlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,6 +30,26 @@ def encode_jpeg(colour: UInt8[np.ndarray, "height width 3"], quality: int = 90) 
     return buffer.getvalue()
 
 
+@dataclass(frozen=True)
+class EncodedFrame:
+    """A frame as the stream holds it.
+
+    Attributes:
+        pose: the depth camera's, camera to world, metres.
+        jpeg: the colour image.
+        depth: the depth image, deflated.
+    """
+
+    pose: Float[np.ndarray, "4 4"]
+    jpeg: bytes
+    depth: bytes
+
+
+def deflate(depth: UInt16[np.ndarray, "height width"]) -> bytes:
+    """A depth image as the stream holds it: little endian, row by row, compressed by zlib."""
+    return zlib.compress(np.ascontiguousarray(depth, dtype="<u2").tobytes())
+
+
 def write_sens(
     path: str | Path,
     frames: Iterable[Frame],
@@ -49,14 +70,25 @@ def write_sens(
     Returns:
         The number of frames written.
     """
+    encoded = (EncodedFrame(f.pose, encode_jpeg(f.colour, jpeg_quality), deflate(f.depth)) for f in frames)
+    return write_encoded(path, encoded, rig, rate_hz, sensor_name)
+
+
+def write_encoded(
+    path: str | Path,
+    frames: Iterable[EncodedFrame],
+    rig: Rig,
+    rate_hz: float = 30.0,
+    sensor_name: str = "StructureSensor",
+) -> int:
+    """`write_sens` for images that are compressed already."""
 
     def write(target: Path) -> int:
         with target.open("wb") as stream:
             count_at = _write_header(stream, rig, sensor_name)
             count = 0
             for frame in frames:
-                microseconds = round(count * 1e6 / rate_hz)
-                _write_frame(stream, frame.pose, microseconds, encode_jpeg(frame.colour, jpeg_quality), frame.depth)
+                _write_frame(stream, frame, round(count * 1e6 / rate_hz))
                 count += 1
             stream.write(struct.pack("<Q", 0))  # no inertial records
             stream.seek(count_at)
@@ -84,15 +116,8 @@ def _write_header(stream: BinaryIO, rig: Rig, sensor_name: str) -> int:
     return count_at
 
 
-def _write_frame(
-    stream: BinaryIO,
-    pose: Float[np.ndarray, "4 4"],
-    microseconds: int,
-    jpeg: bytes,
-    depth: UInt16[np.ndarray, "height width"],
-) -> None:
-    packed = zlib.compress(np.ascontiguousarray(depth, dtype="<u2").tobytes())
-    stream.write(_matrix(pose))
-    stream.write(struct.pack("<QQQQ", microseconds, microseconds, len(jpeg), len(packed)))
-    stream.write(jpeg)
-    stream.write(packed)
+def _write_frame(stream: BinaryIO, frame: EncodedFrame, microseconds: int) -> None:
+    stream.write(_matrix(frame.pose))
+    stream.write(struct.pack("<QQQQ", microseconds, microseconds, len(frame.jpeg), len(frame.depth)))
+    stream.write(frame.jpeg)
+    stream.write(frame.depth)

@@ -112,7 +112,9 @@ class ImageReader:
             pose = read_matrix(shot.pose) if isinstance(shot.pose, Path) else shot.pose
         except DataError as error:
             raise BrokenFrame(error.path, error.problem, error.remedy, error.place, index) from None
-        if np.isfinite(pose).all() and not is_rigid(pose):
+        if not np.isfinite(pose).all():  # preparation judges it
+            return pose
+        if not is_rigid(pose):
             raise _broken(shot.depth, "its pose is not a turn and a shift", index)
         return pose if self._turn is None else self._turn @ pose
 

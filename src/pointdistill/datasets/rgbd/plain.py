@@ -42,13 +42,17 @@ def contents(folder: Path) -> Contents:
 
     Raises:
         DataError: a field is missing, unknown or not what it should be; a pattern fits no file; files cannot be paired;
-            or there are not as many poses as frames.
+            lists differ in length; or there are not as many poses as frames.
     """
     described = _Description(folder)
     depth = described.files("depth")
-    of_depth = {*depth}
-    colour = [path for path in described.files("colour") if path not in of_depth]  # *.png may fit both
-    pairs = pair(colour, depth, folder)
+    if described.lists:
+        colour = described.files("colour")
+        pairs = list(zip(colour, depth, strict=True))
+    else:
+        of_depth = {*depth}
+        colour = [path for path in described.files("colour") if path not in of_depth]  # *.png may fit both
+        pairs = pair(colour, depth, folder)
     poses, sources = described.poses_of([first for first, _ in pairs])
     shots = [Shot(first, second, pose) for (first, second), pose in zip(pairs, poses, strict=True)]
     turn = to_z_up(described.up or "z")
@@ -61,7 +65,8 @@ class _Description:
 
     Attributes:
         up: the axis of its world that points up, or None.
-        poses: a file or a pattern of files, or None.
+        poses: a file, a pattern of files, a list of files and nulls, or None.
+        lists: whether colour and depth are lists of files, which belong together by their place.
     """
 
     def __init__(self, folder: Path):
@@ -76,8 +81,10 @@ class _Description:
             problem = f"has no field {missing[0]!r}" if missing else f"has an unknown field {unknown[0]!r}"
             raise DataError(self.path, problem, _SEE)
         self.poses, self.up = content.get("poses"), content.get("up")
-        if self.poses is not None:
-            self._text("poses")
+        self.lists = isinstance(content["colour"], list)
+        for name in ("colour", "depth", "poses"):
+            if name != "poses" or self.poses is not None:
+                self._check_names(name)
         if self.up is not None and self.up not in AXES:
             raise self._wrong("up", f"{self.up!r} is none of {', '.join(AXES)}")
         if self.up is not None and self.poses is None:
@@ -85,8 +92,10 @@ class _Description:
         self.cameras()
 
     def files(self, field: str) -> list[Path]:
-        """The files that a field's pattern fits, in order."""
-        pattern = self._text(field)
+        """The files that a field lists, or that its pattern fits, in order."""
+        pattern = self._content[field]
+        if isinstance(pattern, list):
+            return [self.folder / name for name in pattern]
         try:
             found = in_order([path for path in self.folder.glob(pattern) if path.is_file()])
         except (ValueError, NotImplementedError) as error:
@@ -99,6 +108,8 @@ class _Description:
         """The pose of each of these frames, and the file that holds all of them, if there is one."""
         if self.poses is None:
             return [NO_POSE] * len(colour), ()
+        if isinstance(self.poses, list):
+            return [None if name is None else self.folder / name for name in self.poses], ()
         files = self.files("poses")
         if any(sign in self.poses for sign in _WILD):
             of_image = dict(pair(colour, files, self.folder))
@@ -131,11 +142,18 @@ class _Description:
             raise self._wrong("colour_to_depth", "is not 4 rows of 4 numbers that turn and shift")
         return matrix
 
-    def _text(self, field: str) -> str:
+    def _check_names(self, field: str) -> None:
+        """A pattern; or, where colour is a list, one as long: of files, and of nulls where a frame has no pose."""
         value = self._content[field]
-        if not isinstance(value, str) or not value:
-            raise self._wrong(field, f"{value!r} is not a pattern of file names")
-        return value
+        if isinstance(value, list):
+            if not value or not all((isinstance(v, str) and v) or (v is None and field == "poses") for v in value):
+                raise self._wrong(field, "is not a list of file names")
+            colour = self._content["colour"]
+            if not self.lists or len(value) != len(colour):
+                raise self._wrong(field, f"a list of {len(value)} files goes with one of as many in 'colour'")
+        elif not isinstance(value, str) or not value or (self.lists and field == "depth"):
+            expected = "a list of files, as 'colour' is" if self.lists else "a pattern of file names, or a list"
+            raise self._wrong(field, f"{value!r} is not {expected}")
 
     def _wrong(self, field: str, problem: str) -> DataError:
         return DataError(self.path, problem, _SEE, field)

@@ -45,8 +45,13 @@ def find_file(root: str | Path, name: str) -> Path:
 
 
 def is_data_set(root: Path) -> bool:
-    """Whether a folder has a split list of ScanNet's, or its folders of scans."""
-    return bool(split_names(root)) or any((root / folder).is_dir() for folder in ("scans", "scans_test"))
+    """Whether a folder has a split list of ScanNet's, or scans with a recording or a mesh."""
+    return bool(split_names(root)) or any(
+        path.name.startswith(path.parent.name)
+        for folder in _SCAN_FOLDERS
+        for kind in ("*/*.sens", "*/*_vh_clean_2.ply")
+        for path in (root / folder).glob(kind)
+    )
 
 
 def split_names(root: Path) -> list[str]:
@@ -81,16 +86,20 @@ def read_split(root: str | Path, split: str) -> list[str]:
     return names
 
 
+def find_scan(root: str | Path, scan: str) -> Path | None:
+    """The folder of one scan, if it is there: under root/scans, root/scans_test or root itself."""
+    return next((path for folder in _SCAN_FOLDERS if (path := Path(root) / folder / scan).is_dir()), None)
+
+
 def scan_folder(root: str | Path, scan: str) -> Path:
-    """The folder of one scan: under root/scans, root/scans_test or root itself.
+    """The folder of one scan (`find_scan`).
 
     Raises:
         DataError: there is none.
     """
-    for folder in _SCAN_FOLDERS:
-        path = Path(root) / folder / scan
-        if path.is_dir():
-            return path
+    found = find_scan(root, scan)
+    if found is not None:
+        return found
     problem = f"holds no scan {scan}, which its split list names"
     raise DataError(Path(root) / "scans", problem, f"Download it, or take it out of the list. {_GET}")
 

@@ -164,14 +164,15 @@ class SensReader:
                 continue
             yield frame
 
-    def whole_frames(self) -> int:
-        """How many frames lie in the file to their end, by their headers: none is decoded."""
+    def poses(self) -> Float32[np.ndarray, "whole 4 4"]:
+        """Poses of the frames that lie in the file to their end, by their headers: no image is read."""
+        found = []
         try:
             for index in range(self.frame_count):
-                self._frame_header(index, self._locate(index))
-        except TruncatedRecording as problem:
-            return problem.frame
-        return self.frame_count
+                found.append(self._frame_header(index, self._locate(index))[:16])
+        except TruncatedRecording:
+            pass
+        return np.array(found, np.float32).reshape(-1, 4, 4)
 
     def _locate(self, index: int) -> int:
         """Byte offset of a frame: sizes vary, so the headers before it are walked, once."""
