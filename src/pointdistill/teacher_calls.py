@@ -1,8 +1,7 @@
 """A teacher in a worker: described when it travels, made once a process, asked by one thread at a time."""
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from jaxtyping import Float16
 from PIL import Image
 
 from pointdistill.errors import DataError
+from pointdistill.parallel import torch_threads
 from pointdistill.teachers.base import Teacher
 
 
@@ -67,7 +67,7 @@ def ask(spec: TeacherSpec, images: list[Image.Image], where: Path) -> Float16[np
     Raises:
         DataError: the teacher made here is another, or its targets are not what they should be; `where` is named.
     """
-    with _lock, _one_thread(), torch.inference_mode(), np.errstate(over="ignore"):  # too large: said below
+    with _lock, torch_threads(1), torch.inference_mode(), np.errstate(over="ignore"):  # too large: said below
         targets = _teacher(spec, where).targets(images).float().cpu().numpy().astype(np.float16)
     expected = (len(images), *spec.target_shape)
     if targets.shape != expected:
@@ -93,14 +93,3 @@ def _teacher(spec: TeacherSpec, where: Path) -> Teacher:
 def _keep(teacher: Teacher) -> None:
     _teachers.clear()  # a cluster's worker outlives many runs: only the last teacher stays in its memory
     _teachers[teacher.identity, teacher.weights_hash] = teacher
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """The order of a sum depends on the number of threads: with one, every worker gives the same bits."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

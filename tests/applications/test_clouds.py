@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fake_teacher import factory
-from pointdistill.applications.clouds import TO_Z_UP, open_cloud, read_cloud, training_form, turn
+from pointdistill.applications.clouds import open_cloud, read_cloud, training_form, turn
 from pointdistill.errors import DataError
 from pointdistill.loader import FrameLoader
 from pointdistill.prepare import prepare_frames
@@ -71,7 +71,7 @@ def test_pickles_are_refused(tmp_path):
         read_cloud(tmp_path / "cloud.npy")
 
 
-@pytest.mark.parametrize("up", list(TO_Z_UP))
+@pytest.mark.parametrize("up", list(AXES))
 def test_what_points_up_points_up_in_the_frame_of_pre_training(up):
     for frame, upwards in (("gravity", [0, 0, 1]), ("camera", [0, -1, 0])):
         rotation = turn(up, frame)

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Num
 
-from pointdistill.applications.clouds import Up
 from pointdistill.applications.prefix import opened, predict_prefix, speaking, teacher_of
+from pointdistill.datasets.axes import Axis
 from pointdistill.distilled import Distilled
 from pointdistill.teachers.base import Teacher
 
@@ -15,7 +15,7 @@ def caption(
     points: Num[np.ndarray, "points 3"],
     run: str | Path | Distilled,
     teacher: str | Path | Teacher | None = None,
-    up: Up | None = None,
+    up: Axis | None = None,
 ) -> str:
     """What a run's teacher would say of a cloud, read from the prefix that the student predicts.
 

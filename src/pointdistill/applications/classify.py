@@ -15,8 +15,8 @@ from jaxtyping import Float, Num
 from torch import Tensor
 from torch.nn import functional
 
-from pointdistill.applications.clouds import Up
 from pointdistill.applications.prefix import TextEncoder, opened, predict_prefix, speaking, teacher_of
+from pointdistill.datasets.axes import Axis
 from pointdistill.distilled import Distilled
 from pointdistill.errors import RecipeError
 from pointdistill.teachers.base import Captioner, Teacher
@@ -34,7 +34,7 @@ def classify(
     run: str | Path | Distilled,
     labels: Sequence[str],
     teacher: str | Path | Teacher | None = None,
-    up: Up | None = None,
+    up: Axis | None = None,
     template: str | None = None,
 ) -> dict[str, float]:
     """How well each label fits a cloud, best first; the figures are positive and add up to one.

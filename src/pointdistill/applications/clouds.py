@@ -9,6 +9,7 @@ from jaxtyping import Float, Float32, Num
 from torch import Tensor
 
 from pointdistill import targets
+from pointdistill.datasets.axes import Axis, to_z_up
 from pointdistill.errors import DataError
 from pointdistill.geometry import to_unit_sphere
 from pointdistill.io.columns import read_columns
@@ -17,17 +18,7 @@ from pointdistill.loader import draw_rows
 from pointdistill.seeding import numpy_generator
 from pointdistill.store import FrameStore
 
-Up = Literal["x", "y", "z", "-x", "-y", "-z"]
 Frame = Literal["camera", "gravity"]
-TO_Z_UP: dict[str, list[list[int]]] = {
-    "z": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
-    "-z": [[1, 0, 0], [0, -1, 0], [0, 0, -1]],
-    "y": [[1, 0, 0], [0, 0, -1], [0, 1, 0]],
-    "-y": [[1, 0, 0], [0, 0, 1], [0, -1, 0]],
-    "x": [[0, 0, -1], [0, 1, 0], [1, 0, 0]],
-    "-x": [[0, 0, 1], [0, 1, 0], [-1, 0, 0]],
-}
-"""Rotations (rows) that turn the named axis of a cloud to z."""
 Z_UP_TO_CAMERA = [[1, 0, 0], [0, 0, -1], [0, 1, 0]]
 """Rotation from z up to a level camera that looks along y: x right, y down, z forward."""
 COLUMNS = {".txt": None, ".xyz": None, ".pts": None, ".csv": ","}
@@ -85,7 +76,7 @@ def open_cloud(path: str | Path, frame: int | None, reference: Frame) -> Float32
 
 
 def training_form(
-    points: Num[np.ndarray, "points 3"], up: Up | None, frame: Frame, count: int, least: int = 1
+    points: Num[np.ndarray, "points 3"], up: Axis | None, frame: Frame, count: int, least: int = 1
 ) -> tuple[Float[Tensor, "1 count 3"], Float[np.ndarray, "3"], float]:
     """A cloud as the loader hands clouds to pre-training: turned, its mean at the origin, in the unit sphere, a draw
     of `count` points (always the same one). Points that are not finite are left out.
@@ -116,11 +107,11 @@ def training_form(
     return sphere.points[:, torch.from_numpy(chosen)], sphere.centre[0, 0].numpy(), float(sphere.radius)
 
 
-def turn(up: Up | None, frame: Frame) -> Float32[np.ndarray, "3 3"]:
+def turn(up: Axis | None, frame: Frame) -> Float32[np.ndarray, "3 3"]:
     """The rotation from a cloud whose axis `up` points up to the frame of pre-training."""
     if up is None:
         return np.eye(3, dtype=np.float32)
-    to_z = np.array(TO_Z_UP[up], np.float32)
+    to_z = to_z_up(up)[:3, :3]
     return to_z if frame == "gravity" else np.array(Z_UP_TO_CAMERA, np.float32) @ to_z
 
 

@@ -7,15 +7,16 @@ import numpy as np
 
 from pointdistill.applications.caption import caption
 from pointdistill.applications.classify import classify
-from pointdistill.applications.clouds import Up, open_cloud, open_store
+from pointdistill.applications.clouds import open_cloud, open_store
 from pointdistill.applications.embed import embed, load_encoder
 from pointdistill.console import console, track
+from pointdistill.datasets.axes import Axis
 from pointdistill.distilled import load_distilled
 from pointdistill.errors import DataError, PointdistillError
 from pointdistill.files import write_arrays, write_atomic
 
 
-def caption_command(cloud: Path, run: Path, frame: int | None, teacher: str | None, up: Up | None) -> None:
+def caption_command(cloud: Path, run: Path, frame: int | None, teacher: str | None, up: Axis | None) -> None:
     """Print a sentence about a cloud."""
     distilled = load_distilled(run)
     print(caption(open_cloud(cloud, frame, distilled.recipe.frames.frame), distilled, teacher, up))
@@ -27,7 +28,7 @@ def classify_command(
     labels: str,
     frame: int | None,
     teacher: str | None,
-    up: Up | None,
+    up: Axis | None,
     template: str | None,
 ) -> None:
     """Print each label with its share, best first."""
@@ -38,7 +39,7 @@ def classify_command(
         print(f"{share:.3f} {label}")
 
 
-def embed_command(clouds: Sequence[Path], backbone: Path, out: Path, frame: int | None, up: Up | None) -> None:
+def embed_command(clouds: Sequence[Path], backbone: Path, out: Path, frame: int | None, up: Axis | None) -> None:
     """Write features of clouds: tokens, centres, pooled and names as .npz, or pooled alone as .npy.
 
     Raises:

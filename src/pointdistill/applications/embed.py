@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Num
 
-from pointdistill.applications.clouds import Frame, Up, training_form, turn
+from pointdistill.applications.clouds import Frame, training_form, turn
+from pointdistill.datasets.axes import Axis
 from pointdistill.files import read_json
 from pointdistill.models.checkpoints import load_backbone
 from pointdistill.models.point_transformer import PointTransformer
@@ -57,7 +58,7 @@ def load_encoder(checkpoint: str | Path) -> Encoder:
 
 
 @torch.no_grad()
-def embed(points: Num[np.ndarray, "points 3"], checkpoint: str | Path | Encoder, up: Up | None = None) -> Embedding:
+def embed(points: Num[np.ndarray, "points 3"], checkpoint: str | Path | Encoder, up: Axis | None = None) -> Embedding:
     """What a backbone says of a cloud: tokens, their centres, and one pooled vector.
 
     Args:

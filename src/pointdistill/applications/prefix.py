@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float, Num
 from torch import Tensor
 
-from pointdistill.applications.clouds import Up, training_form
+from pointdistill.applications.clouds import training_form
+from pointdistill.datasets.axes import Axis
 from pointdistill.distilled import Distilled, load_distilled
 from pointdistill.errors import RecipeError
 from pointdistill.teachers.base import Captioner, Teacher
@@ -32,7 +33,7 @@ def opened(run: str | Path | Distilled) -> Distilled:
 
 @torch.no_grad()
 def predict_prefix(
-    points: Num[np.ndarray, "points 3"], run: Distilled, up: Up | None = None
+    points: Num[np.ndarray, "points 3"], run: Distilled, up: Axis | None = None
 ) -> Float[Tensor, "1 prefix dim"]:
     """What the run's teacher would say of an image of this cloud, as far as the student knows.
 

@@ -8,7 +8,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -21,7 +20,7 @@ from pointdistill.console import console
 from pointdistill.engine.optim import adamw
 from pointdistill.loader import FrameLoader
 from pointdistill.methods.base import Draw
-from pointdistill.parallel import usable_cores
+from pointdistill.parallel import torch_threads, usable_cores
 from pointdistill.pretraining import build_method, train_loader
 from pointdistill.recipes.paper import paper
 from pointdistill.recipes.recipe import PretrainRecipe
@@ -92,10 +91,10 @@ def feed(store: FrameStore, batches: int = 64, steps: int = 3, device: str = "cp
     order = np.random.default_rng(0).permutation(min(len(store), _FRAMES))
     for index in order:
         store.points[index].sum()
-    with _threads(1):
+    with torch_threads(1):
         alone = _on_one_core(lambda: [_alone(loader, order, number) for number in range(batches)])
     own, elapsed, copying = np.median(alone, 0) / _BATCH
-    with _threads(usable_cores()):
+    with torch_threads(usable_cores()):
         trained = list(_steps(recipe, loader, order, steps + 1, device))[1:]
     feeding, stepping = np.median(trained, 0)
     return FeedFigures(
@@ -161,16 +160,6 @@ def _on_one_core(work: Callable[[], T]) -> T:
     if not done:
         raise RuntimeError("the measurement on one core failed; its traceback is above")
     return done[0]
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _held(held: bool) -> str:

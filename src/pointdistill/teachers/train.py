@@ -3,8 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -106,7 +105,7 @@ def _train(
     train, test = _load(Path(folder), None if heldout is None else Path(heldout), out / "cache", seed, settings)
     vocabulary = Vocabulary.build((text for texts in train.texts for text in texts), settings.vocabulary)
     _claim(out, _fingerprint(train, seed, settings))
-    with _threads(settings.threads):
+    with torch_threads(settings.threads):
         networks, seconds = _train_stages(train, vocabulary, out / "stages", seed, settings)
         teacher = SmallTeacher(networks, vocabulary, settings.model)
         teacher.save(out)
@@ -215,14 +214,3 @@ def _claim(out: Path, run: dict[str, object]) -> None:
             )
     out.mkdir(parents=True, exist_ok=True)
     write_json(path, run)
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """A fixed number of torch threads for as long as the block runs."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
