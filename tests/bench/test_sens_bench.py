@@ -98,3 +98,9 @@ def test_a_reference_that_cannot_be_used(scan, tmp_path, text, message):
         reference.write_text(text)
     with pytest.raises(DataError, match=rf"SensorData\.py.*{message}"):
         bench.sens(scan, 3, reference)
+
+
+def test_a_reference_belongs_to_sens(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["bench", "feed", "--reference", "SensorData.py"])
+    assert "--reference belongs to bench sens" in capsys.readouterr().err
