@@ -50,12 +50,7 @@ def _by_pixel(cloud: np.ndarray, written: build_rgbd.Written) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", WRITERS)
-<<<<<<< HEAD
-def test_frames_come_out_as_they_were_recorded(tmp_path, name, monkeypatch):
-    monkeypatch.setattr("pointdistill.teachers.named.load_small_teacher", _teacher)
-=======
 def test_frames_come_out_as_they_were_recorded(tmp_path, name):
->>>>>>> 97eed469e41f23c610b49aeba7d4bd8dd21e2cbb
     written = WRITERS[name](tmp_path / "data" / name)
     assert _prepare(tmp_path / "data", tmp_path / "store", "--every", 1, "--points", 400_000, "--workers", 1) == 0
     store = FrameStore.open(tmp_path / "store", verify=True)
@@ -72,16 +67,7 @@ def test_frames_come_out_as_they_were_recorded(tmp_path, name):
         np.testing.assert_allclose(store.targets[index][0], np.array(colour) / 255, atol=0.02)
 
 
-<<<<<<< HEAD
-def _teacher(_folder=None):
-    return MeanColourTeacher()
-
-
-def test_up_turns_poses_and_is_asked_for(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("pointdistill.teachers.named.load_small_teacher", _teacher)
-=======
 def test_up_turns_poses_and_is_asked_for(tmp_path, capsys):
->>>>>>> 97eed469e41f23c610b49aeba7d4bd8dd21e2cbb
     written = build_rgbd.write_redwood(tmp_path / "data")
     for store, options in (("plain", []), ("turned", ["--up", "-y"])):
         assert _prepare(written.folder, tmp_path / store, "--every", 1, "--workers", 1, *options) == 0
