@@ -144,7 +144,7 @@ def doctor(path: Annotated[Path, Positional, arg(metavar="PATH")], every: int = 
 def pretrain(
     recipe: Annotated[Literal["paper", "quickstart"], Positional],
     data: Path,
-    out: Path,
+    out: Path = Path("pretrained"),
     heldout: Path | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,

@@ -55,7 +55,7 @@ def _facts(card: dict[str, Any], result: dict[str, Any], processes: int) -> dict
         "terms of the data": data["terms"],
         "teacher": f"{teacher['identity']}, weights {teacher['weights_hash'][:12]}, targets of {shape}{control}",
         "terms of the teacher": _terms(teacher["identity"]),
-        "training": f"{result['steps']:,} steps of {engine['batch_size']} frames ({engine['epochs']} epochs), AdamW "
+        "training": f"{result['steps']:,} steps of {engine['batch_size']} frames (epochs: {engine['epochs']}), AdamW "
         f"{engine['lr']:g}, weight decay {engine['weight_decay']:g}, {engine['precision']}, seed {engine['seed']}; "
         f"{processes} process{'es' if processes > 1 else ''}, {result['seconds']:.0f} s",
         "held-out figures": ", ".join(f"{name} {value:.4f}" for name, value in result["heldout"].items())
