@@ -15,6 +15,7 @@ from torch import nn
 from pointdistill.console import console
 from pointdistill.errors import DataError, RecipeError
 from pointdistill.files import exclusive, read_json, write_bytes, write_json
+from pointdistill.parallel import torch_threads
 from pointdistill.seeding import numpy_generator
 from pointdistill.teachers.captioned import CaptionedImages, Jitter, load_captioned_images
 from pointdistill.teachers.networks import TeacherConfig, TeacherNetworks
