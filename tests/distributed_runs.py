@@ -88,7 +88,7 @@ class Stopping(Frames):
 
 def curve(name, out, frames=Frames):
     rows = pretrain(METHODS[name](), frames(), Frames(), CONFIG, out, "one")
-    return [row["loss"] for row in rows]
+    return [[value for key, value in row.items() if key == "loss" or key.startswith("heldout_")] for row in rows]
 
 
 if __name__ == "__main__":

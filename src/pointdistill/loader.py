@@ -92,6 +92,8 @@ class FrameLoader:
             pending = None
             for step in range(start_step, len(self)):
                 chosen = order[step * self.batch_size : (step + 1) * self.batch_size][self.rank :: self.ranks]
+                if not len(chosen):  # the last, smaller batch, with fewer frames than there are processes
+                    continue
                 following = ahead.submit(self.batch, chosen, number)
                 if pending is not None:
                     yield pending.result()

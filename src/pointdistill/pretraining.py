@@ -52,10 +52,19 @@ def train_loader(recipe: PretrainRecipe, store: FrameStore) -> FrameLoader:
 
 
 def heldout_loader(recipe: PretrainRecipe, store: FrameStore) -> FrameLoader:
-    """Held-out batches: the same clouds at each validation, no augmentation."""
+    """Held-out batches: the same clouds at each validation, no augmentation; of several processes, each its share."""
     frames = recipe.frames
-    size = min(64, len(store))
-    return FrameLoader(store, size, frames.points, seed=0, frame=frames.frame, augment=None, drop_last=False)
+    return FrameLoader(
+        store,
+        min(64 * distributed.ranks(), len(store)),
+        frames.points,
+        seed=0,
+        frame=frames.frame,
+        augment=None,
+        drop_last=False,
+        rank=distributed.rank(),
+        ranks=distributed.ranks(),
+    )
 
 
 def run_pretrain(

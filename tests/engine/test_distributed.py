@@ -66,12 +66,12 @@ def test_batch_norm_equals_one_process_forward_backward_and_after(found):
 def test_the_loss_curve_is_that_of_one_process(method, found, tmp_path):
     alone = curve(method, tmp_path)
     assert len(alone) == STEPS and found[0][method] == found[1][method]
-    np.testing.assert_allclose(found[0][method], alone, rtol=2e-6)
+    np.testing.assert_allclose(found[0][method], alone, rtol=2e-6, atol=1e-9)
 
 
 def test_two_processes_go_on_where_one_was_interrupted(found):
     assert len(found[0]["resumed"]) == STEPS
-    np.testing.assert_allclose(found[0]["resumed"], found[0]["distill"], rtol=2e-6)
+    np.testing.assert_allclose(found[0]["resumed"], found[0]["distill"], rtol=2e-6, atol=1e-9)
 
 
 def _torchrun(*options: object) -> subprocess.CompletedProcess:
@@ -93,7 +93,7 @@ def test_the_command_under_torchrun(tmp_path):
     assert done.stdout.count("no --heldout store") == 1 and done.stdout.count("backbone.safetensors: 4 steps") == 1
     main(["pretrain", "quickstart", *map(str, options), "--out", str(tmp_path / "one")])
     curves = [json.loads((tmp_path / run / "result.json").read_text())["curve"] for run in ("one", "two")]
-    np.testing.assert_allclose(curves[1][-1]["loss"], curves[0][-1]["loss"], rtol=2e-6)
+    np.testing.assert_allclose(curves[1][-1]["loss"], curves[0][-1]["loss"], rtol=2e-6, atol=1e-9)
     weights = [load_backbone(tmp_path / run).state_dict() for run in ("one", "two")]
     for name, value in weights[0].items():
         if name.startswith("blocks."):

@@ -117,7 +117,7 @@ def pretrain(
             optimizer.step()
             step += 1
             last = step == total
-            if log is not None and (last or step % config.validate_every == 0):
+            if last or step % config.validate_every == 0:
                 validation = _validate(method, module, heldout, device)
                 passed = time.perf_counter() - began
                 parts = {name: value.item() for name, value in losses.parts.items()}
@@ -126,7 +126,8 @@ def pretrain(
                     "seconds": round(spent + passed, 2),
                     "steps_per_second": round((step - begun_at) / passed, 2),
                 }
-                log.write(step, loss=losses.total.item(), **parts, **validation, **warning, **times)
+                if log is not None:
+                    log.write(step, loss=losses.total.item(), **parts, **validation, **warning, **times)
             if main and (last or step % config.checkpoint_every == 0):
                 seconds = f"{spent + time.perf_counter() - began:.2f}"
                 save_checkpoint(out / CHECKPOINT, module, optimizer, identity, step=str(step), seconds=seconds)

@@ -31,7 +31,8 @@ class Method(Protocol):
         ...
 
     def validate(self, batches: Iterable[FrameBatch]) -> dict[str, float]:
-        """Figures on held-out batches; `r2` where the method predicts a target."""
+        """Figures on held-out batches; `r2` where the method predicts a target. Of several processes, each gives its
+        share of the batches, and all get the figures of the whole."""
         ...
 
 

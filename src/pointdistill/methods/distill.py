@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from pointdistill import distributed
 from pointdistill.batch import FrameBatch
 from pointdistill.losses import Losses
 from pointdistill.methods.base import Draw
@@ -102,10 +103,20 @@ class Distill(nn.Module):
     @torch.no_grad()
     def validate(self, batches: Iterable[FrameBatch]) -> dict[str, float]:
         """Held-out figures: `r2` of the prefix (1 - squared error / variance over all dimensions), and `spread`, the
-        variance of the predictions over the variance of the targets (near 0: collapsed to the mean)."""
-        pairs = [(self.predict(batch.points), batch.targets) for batch in batches]
-        predicted, target = (torch.cat(values).double() for values in zip(*pairs, strict=True))
-        variance = (target - target.mean(0)).square().sum()
-        r2 = 1 - (predicted - target).square().sum() / variance
-        spread = (predicted - predicted.mean(0)).square().sum() / variance
-        return {"r2": r2.item(), "spread": spread.item()}
+        variance of the predictions over the variance of the targets (near 0: collapsed to the mean).
+
+        Sums alone are kept, in double precision and of numbers less the training targets' mean: they add up over
+        batches, and over processes that validate a share each."""
+        mean = self.target_mean.double()
+        sums, squares = mean.new_zeros(2, mean.numel()), mean.new_zeros(4)
+        for batch in batches:
+            pair = torch.stack([self.predict(batch.points), batch.targets]).double() - mean
+            predicted, target = pair = pair.flatten(2)
+            sums += pair.sum(1)
+            errors = [predicted.square().sum(), target.square().sum(), (predicted - target).square().sum()]
+            squares += torch.stack([*errors, mean.new_tensor(len(batch))])
+        totals = distributed.summed(torch.cat([sums.flatten(), squares]))
+        sums, (of_predicted, of_target, error, count) = totals[:-4].unflatten(0, (2, -1)), totals[-4:]
+        means = sums.square().sum(1) / count
+        variance = of_target - means[1]
+        return {"r2": (1 - error / variance).item(), "spread": ((of_predicted - means[0]) / variance).item()}

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from pointdistill import distributed
 from pointdistill.batch import FrameBatch
 from pointdistill.geometry import chamfer_l2, group_patches
 from pointdistill.losses import Losses
@@ -73,9 +74,10 @@ class PointMAE(nn.Module):
     @torch.no_grad()
     def validate(self, batches: Iterable[FrameBatch]) -> dict[str, float]:
         """Held-out Chamfer distance, with masks that are the same at each call."""
-        total, count = 0.0, 0
+        sums = torch.zeros(2, dtype=torch.float64)
         for batch in batches:
             noise = self._noise(Draw(0, 0, batch.index.cpu().numpy())).to(batch.points.device)
-            total += self.reconstruction(batch.points, noise).item() * len(batch.index)
-            count += len(batch.index)
+            distance = self.reconstruction(batch.points, noise).item()
+            sums += torch.tensor([distance * len(batch), len(batch)], dtype=torch.float64)
+        total, count = distributed.summed(sums.to(next(self.parameters()).device)).tolist()
         return {"chamfer": total / count}
