@@ -21,7 +21,7 @@ from pointdistill.applications.prefix import teacher_of
 from pointdistill.distilled import Distilled, load_distilled
 from pointdistill.models.point_transformer import PointTransformer
 from pointdistill.prepare import prepare_frames
-from pointdistill.pretraining import heldout_loader
+from pointdistill.pretraining import validation_loader
 from pointdistill.recipes.quickstart import quickstart
 from pointdistill.store import FrameStore
 from pointdistill.teachers.quality import class_precision_recall
@@ -70,7 +70,7 @@ def main(run: Annotated[Path, tyro.conf.Positional], out: Path, rooms: int = 24,
 @torch.no_grad()
 def predictions(run: Distilled, store: FrameStore) -> Tensor:
     """The student's prefix of each frame, in the store's order."""
-    batches = list(heldout_loader(run.recipe, store).epoch(0))
+    batches = list(validation_loader(run.recipe, store).epoch(0))
     order = torch.cat([batch.index for batch in batches]).argsort()
     return torch.cat([run.method.predict(batch.points) for batch in batches])[order]
 

@@ -22,7 +22,7 @@ from pointdistill.methods.distill import Distill
 from pointdistill.models.checkpoints import load_backbone
 from pointdistill.models.point_transformer import BACKBONES
 from pointdistill.prepare import FrameSettings, prepare_recordings
-from pointdistill.pretraining import build_method, require_papers_store, run_pretrain, train_loader
+from pointdistill.pretraining import build_method, require_papers_store, run_pretrain, summary, train_loader
 from pointdistill.recipes.paper import paper
 from pointdistill.recipes.quickstart import Mode, distillation, point_mae, quickstart
 from pointdistill.recipes.recipe import PretrainRecipe, as_json, recipe_hash
@@ -292,6 +292,14 @@ def test_point_mae_takes_two_steps(small_stores, tmp_path):
     recipe, (train, heldout) = point_mae(distillation()), small_stores
     run_pretrain(_two_steps(recipe), train, heldout, tmp_path)
     _check_run(tmp_path, recipe, {"chamfer"})
+
+
+def test_without_a_held_out_store_figures_are_of_frames_trained_on_and_called_so(small_stores, tmp_path):
+    result = run_pretrain(_two_steps(distillation()), small_stores[0], None, tmp_path)
+    assert set(result["seen"]) == {"r2", "spread"} and result["heldout"] == {}
+    assert "r2 on frames trained on" in summary(result) and "held-out" not in summary(result)
+    card = (tmp_path / "model_card.md").read_text()
+    assert "none were measured; those below are of frames trained on" in card and "| r2 on frames trained on |" in card
 
 
 def test_finished_distillation_can_be_read_back_whole(small_stores, distilled):

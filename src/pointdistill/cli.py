@@ -161,7 +161,7 @@ def pretrain(
         recipe: a named recipe; `paper` is Table 8.
         data: store written by `prepare`.
         out: folder of log, checkpoints and backbone.safetensors.
-        heldout: store of other scans, for the held-out R^2; without it there is none.
+        heldout: store of other scans, for the held-out R^2; without it figures are of some frames trained on.
         epochs: instead of the recipe's.
         batch_size: frames a step, over all processes, instead of the recipe's.
         seed: of initialisation, order, subsets, augmentation.

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pointdistill.engine.pretrain import in_words
 from pointdistill.teachers.small import IDENTITY as EMBEDDED_TEACHER
 
 
@@ -13,8 +14,8 @@ def model_card(card: dict[str, Any], result: dict[str, Any], processes: int) -> 
         result: the content of result.json: steps, seconds, held-out figures, the curve.
         processes: how many trained it at the end.
     """
-    names = [name for name in result["curve"][-1] if name == "loss" or name.startswith("heldout_")]
-    columns = " | ".join(name.replace("heldout_", "held-out ") for name in names)
+    names = ["loss", *(name for name in result["curve"][-1] if name.startswith(("heldout_", "seen_")))]
+    columns = " | ".join(["loss", *(in_words(name) for name in names[1:])])
     facts = "\n".join(f"| {name} | {value} |" for name, value in _facts(card, result, processes).items())
     return f"""# A point-cloud backbone, pre-trained with the recipe {card["recipe"]["name"]}
 
@@ -59,7 +60,7 @@ def _facts(card: dict[str, Any], result: dict[str, Any], processes: int) -> dict
         f"{engine['lr']:g}, weight decay {engine['weight_decay']:g}, {engine['precision']}, seed {engine['seed']}; "
         f"{processes} process{'es' if processes > 1 else ''}, {result['seconds']:.0f} s",
         "held-out figures": ", ".join(f"{name} {value:.4f}" for name, value in result["heldout"].items())
-        or "none were measured",
+        or "none were measured; those below are of frames trained on",
     }
 
 

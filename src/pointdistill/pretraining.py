@@ -4,13 +4,14 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from pointdistill import __version__, distributed, targets
 from pointdistill.console import console, progress
 from pointdistill.distilled import MEAN_TARGET
 from pointdistill.engine.log import Report
-from pointdistill.engine.pretrain import pretrain
+from pointdistill.engine.pretrain import figures_of, in_words, pretrain
 from pointdistill.errors import RecipeError
 from pointdistill.files import exclusive, read_json, write_json, write_text
 from pointdistill.loader import FrameLoader
@@ -25,6 +26,9 @@ from pointdistill.recipes.quickstart import quickstart
 from pointdistill.recipes.recipe import PretrainRecipe, as_json, recipe_hash
 from pointdistill.store import FrameStore
 from pointdistill.tensors import save_tensors
+
+SEEN = 512
+"""Frames of the training store that are validated on where there is no other store."""
 
 
 def build_method(recipe: PretrainRecipe, store: FrameStore) -> Distill | PointMAE:
@@ -51,16 +55,22 @@ def train_loader(recipe: PretrainRecipe, store: FrameStore) -> FrameLoader:
     )
 
 
-def heldout_loader(recipe: PretrainRecipe, store: FrameStore) -> FrameLoader:
-    """Held-out batches: the same clouds at each validation, no augmentation; of several processes, each its share."""
+def validation_loader(recipe: PretrainRecipe, store: FrameStore, most: int | None = None) -> FrameLoader:
+    """Batches to validate on: the same clouds each time, no augmentation; of several processes, each its share.
+
+    Args:
+        most: take so many frames, evenly over the store, where it has more.
+    """
     frames = recipe.frames
+    count = min(most or len(store), len(store))
     return FrameLoader(
         store,
-        min(64 * distributed.ranks(), len(store)),
+        min(64 * distributed.ranks(), count),
         frames.points,
         seed=0,
         frame=frames.frame,
         augment=None,
+        indices=np.linspace(0, len(store) - 1, count).round().astype(np.int64),
         drop_last=False,
         rank=distributed.rank(),
         ranks=distributed.ranks(),
@@ -85,7 +95,8 @@ def run_pretrain(
     Args:
         recipe: what to do.
         data: store of the training frames.
-        heldout: store of other scans, for the curves; None goes without held-out figures.
+        heldout: store of other scans, for the curves; without it they are of some of the frames trained on, and are
+            called "seen".
         out: folder for run.json (recipe, version, data, teacher), log.jsonl, state.safetensors, method.safetensors,
             backbone.safetensors, backbone.json, model_card.md and result.json.
         report: progress callback.
@@ -130,7 +141,10 @@ def run_pretrain(
         "teacher": train_store.teacher,
     }
     loader = train_loader(recipe, train_store)
-    of_heldout = heldout_loader(recipe, heldout_store) if heldout_store else None
+    if heldout_store is None:
+        validation, kind = validation_loader(recipe, train_store, SEEN), "seen"
+    else:
+        validation, kind = validation_loader(recipe, heldout_store), "heldout"
     if main:  # after all that may be refused
         _claim(Path(out), card)
     torch.manual_seed(recipe.engine.seed)
@@ -138,20 +152,20 @@ def run_pretrain(
     rows = pretrain(
         method,
         PermutedTargets(loader, train_store, recipe.engine.seed) if permute_targets else loader,
-        of_heldout,
+        validation,
         recipe.engine,
         Path(out),
         identity,
         device,
         report,
+        kind,
     )
     result = {
         "identity": identity,
         "steps": rows[-1]["step"],
         "seconds": rows[-1]["seconds"],
-        "heldout": {
-            name.removeprefix("heldout_"): value for name, value in rows[-1].items() if name.startswith("heldout_")
-        },
+        "heldout": figures_of(rows[-1], "heldout"),
+        "seen": figures_of(rows[-1], "seen"),
         "curve": rows,
     }
     if main:
@@ -166,8 +180,10 @@ def run_pretrain(
 
 def summary(result: dict) -> str:
     """What came out of a `run_pretrain`, in a line; a collapse is said."""
-    figures = [f"held-out {name} {value:.3f}" for name, value in result["heldout"].items() if name != "spread"]
-    warning = result["curve"][-1].get("warning")
+    last = result["curve"][-1]
+    names = [name for name in last if name.startswith(("heldout_", "seen_")) and not name.endswith("_spread")]
+    figures = [f"{in_words(name)} {last[name]:.3f}" for name in names]
+    warning = last.get("warning")
     warnings = [f"WARNING: {warning}"] if warning else []
     return ", ".join([f"{result['steps']} steps", *figures, f"{result['seconds']:.0f} s", *warnings])
 
@@ -226,7 +242,7 @@ def _warn_of_heldout(train: FrameStore, heldout: FrameStore | None) -> None:
     """Say it where nothing, or nothing unseen, is measured along the way."""
     shared = sorted({*train.scan_names} & {*heldout.scan_names}) if heldout else []
     if heldout is None:
-        _warn("no --heldout store: the log has losses, but no held-out figures, and a collapse goes unseen")
+        _warn("no --heldout store: figures along the way are of frames trained on")
     elif shared:
         _warn(
             f"{len(shared)} scans of {heldout.path} are also in {train.path} ({shared[0]}): "

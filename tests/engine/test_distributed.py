@@ -99,7 +99,12 @@ def test_the_command_under_torchrun(tmp_path):
         if name.startswith("blocks."):
             np.testing.assert_allclose(weights[1][name], value, atol=1e-4)
     card = (tmp_path / "two" / "model_card.md").read_text()
-    assert "2 processes" in card and "ScanNet's terms of use" in card and "none were measured" in card
+    assert (
+        "2 processes" in card
+        and "ScanNet's terms of use" in card
+        and "none were measured" in card
+        and "r2 on frames trained on" in card
+    )
 
     refused = _torchrun("pretrain", "quickstart", *options, "--seed", 1, "--out", tmp_path / "two")
     lines = [line for line in refused.stderr.splitlines() if line.startswith("pointdistill: error:")]

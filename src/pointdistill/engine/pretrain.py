@@ -5,6 +5,7 @@ import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -52,12 +53,13 @@ class PretrainConfig:
 def pretrain(
     method: Method,
     train: Batches,
-    heldout: Batches | None,
+    validation: Batches,
     config: PretrainConfig,
     out: Path,
     identity: str,
     device: str = "cpu",
     report: Report = lambda done, total, note: None,
+    kind: Literal["heldout", "seen"] = "heldout",
 ) -> list[dict]:
     """Train a method, going on from the last checkpoint in `out` if there is one.
 
@@ -68,12 +70,13 @@ def pretrain(
     Args:
         method: a module; its backbone is what matters afterwards.
         train: training batches.
-        heldout: validation batches (no augmentation); None goes without their figures.
+        validation: batches without augmentation for the figures along the way.
         config: optimisation settings.
         out: folder of `state.safetensors` (the last checkpoint) and `log.jsonl`.
         identity: hash of recipe and data; a checkpoint of another identity is refused.
         device: where to train.
         report: progress callback.
+        kind: what the validation frames are: held out, or some of those trained on. The log's figures are called so.
 
     Returns:
         The rows of the log.
@@ -98,7 +101,7 @@ def pretrain(
     autocast = (
         torch.autocast(torch.device(device).type, torch.bfloat16) if config.precision == "bfloat16" else nullcontext()
     )
-    began, begun_at, validation = time.perf_counter(), step, {}
+    began, begun_at, figures = time.perf_counter(), step, {}
 
     while step < total:
         epoch = step // per_epoch
@@ -118,21 +121,21 @@ def pretrain(
             step += 1
             last = step == total
             if last or step % config.validate_every == 0:
-                validation = _validate(method, module, heldout, device)
+                figures = _validate(method, module, validation, device, kind)
                 passed = time.perf_counter() - began
                 parts = {name: value.item() for name, value in losses.parts.items()}
-                warning = _collapse(validation, step, warmup)
+                warning = _collapse(figures, step, warmup)
                 times = {
                     "seconds": round(spent + passed, 2),
                     "steps_per_second": round((step - begun_at) / passed, 2),
                 }
                 if log is not None:
-                    log.write(step, loss=losses.total.item(), **parts, **validation, **warning, **times)
+                    log.write(step, loss=losses.total.item(), **parts, **figures, **warning, **times)
             if main and (last or step % config.checkpoint_every == 0):
                 seconds = f"{spent + time.perf_counter() - began:.2f}"
                 save_checkpoint(out / CHECKPOINT, module, optimizer, identity, step=str(step), seconds=seconds)
             if main and (step % 10 == 0 or last):
-                report(step, total, _note(losses.total.item(), validation | _collapse(validation, step, warmup)))
+                report(step, total, _note(losses.total.item(), figures | _collapse(figures, step, warmup)))
     distributed.wait_for_all()
     return read_log(out / "log.jsonl")
 
@@ -155,25 +158,35 @@ def _require_finite(loss: torch.Tensor, norm: torch.Tensor, step: int, out: Path
         )
 
 
-def _validate(method: Method, module: torch.nn.Module, heldout: Batches | None, device: str) -> dict[str, float]:
-    if heldout is None:
-        return {}
+def _validate(method: Method, module: torch.nn.Module, batches: Batches, device: str, kind: str) -> dict[str, float]:
     module.eval()
-    figures = method.validate(batch.to(device) for batch in heldout.epoch(0))
-    return {f"heldout_{name}": value for name, value in figures.items()}
+    figures = method.validate(batch.to(device) for batch in batches.epoch(0))
+    return {f"{kind}_{name}": value for name, value in figures.items()}
 
 
-def _collapse(validation: dict[str, float], step: int, warmup: int) -> dict[str, str]:
-    if step > 2 * warmup and validation.get("heldout_spread", 1.0) < 0.01:
+def figures_of(row: dict, kind: str) -> dict[str, float]:
+    """A log row's figures of one kind of frames, "heldout" or "seen", by their bare names."""
+    return {name.removeprefix(f"{kind}_"): value for name, value in row.items() if name.startswith(f"{kind}_")}
+
+
+def in_words(name: str) -> str:
+    """A figure's name in a log row, for people: "held-out r2", or "r2 on frames trained on"."""
+    kind, _, bare = name.partition("_")
+    return f"held-out {bare}" if kind == "heldout" else f"{bare} on frames trained on"
+
+
+def _collapse(figures: dict[str, float], step: int, warmup: int) -> dict[str, str]:
+    spread = next((value for name, value in figures.items() if name.endswith("_spread")), 1.0)
+    if step > 2 * warmup and spread < 0.01:
         return {"warning": "the prediction has collapsed to the mean of the targets"}
     return {}
 
 
-def _note(loss: float, validation: dict[str, float | str]) -> str:
-    figures = "".join(
-        f", held-out {name.removeprefix('heldout_')} {value:.3f}"
-        for name, value in validation.items()
-        if isinstance(value, float) and name != "heldout_spread"
+def _note(loss: float, figures: dict[str, float | str]) -> str:
+    shown = "".join(
+        f", {in_words(name)} {value:.3f}"
+        for name, value in figures.items()
+        if isinstance(value, float) and not name.endswith("_spread")
     )
-    warning = f", WARNING: {validation['warning']}" if "warning" in validation else ""
-    return f"loss {loss:.4f}{figures}{warning}"
+    warning = f", WARNING: {figures['warning']}" if "warning" in figures else ""
+    return f"loss {loss:.4f}{shown}{warning}"

@@ -11,7 +11,7 @@ from pointdistill.datasets.shapenetpart import PartSet
 from pointdistill.distilled import load_distilled
 from pointdistill.geometry import group_patches
 from pointdistill.models.point_transformer import PointTransformer
-from pointdistill.pretraining import heldout_loader
+from pointdistill.pretraining import validation_loader
 from pointdistill.quickstart.downstream import load_splits
 from pointdistill.quickstart.layout import Layout
 from pointdistill.quickstart.plan import Run, labels_of
@@ -47,7 +47,7 @@ def _pipeline(layout: Layout, recipe: QuickstartRecipe) -> list[PipelineExample]
     seed = recipe.pretrain_seeds[0]
     method = load_distilled(layout.pretraining("distilled", seed)).method
     teacher = load_small_teacher()
-    loader = heldout_loader(recipe.pretrain, store)
+    loader = validation_loader(recipe.pretrain, store)
     found = []
     for index in _evenly(len(store), FRAMES):
         batch = loader.batch(np.array([index]), 0)
