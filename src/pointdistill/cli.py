@@ -10,6 +10,7 @@ import tyro
 from pointdistill.errors import PointdistillError
 
 Positional, arg = tyro.conf.Positional, tyro.conf.arg
+Axis = Literal["x", "-x", "y", "-y", "z", "-z"]
 
 
 def _at_least(least: int, **options: int | None) -> None:
@@ -78,7 +79,7 @@ def prepare(
     teacher: str | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
-    up: Literal["x", "-x", "y", "-y", "z", "-z"] | None = None,
+    up: Axis | None = None,
 ):
     """Walk RGB-D recordings, run the frozen teacher once a frame, write a store of clouds and targets.
 
@@ -201,7 +202,7 @@ def caption(
     run: Path,
     frame: int | None = None,
     teacher: str | None = None,
-    up: Literal["x", "y", "z", "-x", "-y", "-z"] | None = None,
+    up: Axis | None = None,
 ):
     """Say in a sentence what a point cloud shows: predicted prefix -> the teacher's frozen language model.
 
@@ -223,7 +224,7 @@ def classify(
     labels: str,
     frame: int | None = None,
     teacher: str | None = None,
-    up: Literal["x", "y", "z", "-x", "-y", "-z"] | None = None,
+    up: Axis | None = None,
     template: str | None = None,
 ):
     """Say which label fits a point cloud best, without training: by the likelihood of each after the predicted prefix.
@@ -247,7 +248,7 @@ def embed(
     backbone: Path,
     out: Path,
     frame: int | None = None,
-    up: Literal["x", "y", "z", "-x", "-y", "-z"] | None = None,
+    up: Axis | None = None,
 ):
     """Write a backbone's features of point clouds.
 

@@ -15,7 +15,7 @@ from pointdistill.recipes.recipe import PretrainRecipe, read_pretrain_recipe
 from pointdistill.tensors import load_tensors
 
 MEAN_TARGET = "mean_target"
-"""Name of the mean of the training targets in method.safetensors, beside the method's own tensors."""
+"""Name of the mean of the training targets in method.safetensors, where the method's own target_mean is not it."""
 _REMEDY = "Give the folder of a finished pre-training (`pointdistill pretrain ... --out RUN`)"
 
 

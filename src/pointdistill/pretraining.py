@@ -169,8 +169,9 @@ def run_pretrain(
         "curve": rows,
     }
     if main:
-        mean = torch.from_numpy(train_store.target_statistics()[0])
-        tensors = {**method.state_dict(), MEAN_TARGET: mean}
+        tensors = method.state_dict()
+        if isinstance(method, Distill) and method.config.standardise == "none":  # else its target_mean is the mean
+            tensors[MEAN_TARGET] = torch.from_numpy(train_store.target_statistics()[0])
         save_tensors(Path(out) / "method.safetensors", tensors, {"identity": identity})
         save_backbone(method.backbone, Path(out), {**card, "heldout": result["heldout"]})
         write_text(Path(out) / "model_card.md", model_card(card, result, distributed.ranks()))
@@ -239,7 +240,7 @@ def require_papers_store(recipe: PretrainRecipe, store: FrameStore) -> None:
 
 
 def _warn_of_heldout(train: FrameStore, heldout: FrameStore | None) -> None:
-    """Say it where nothing, or nothing unseen, is measured along the way."""
+    """Say it where what is measured along the way is not unseen."""
     shared = sorted({*train.scan_names} & {*heldout.scan_names}) if heldout else []
     if heldout is None:
         _warn("no --heldout store: figures along the way are of frames trained on")

@@ -134,7 +134,7 @@ def _usable(job: ScanJob, reader: FrameReader, skipped: list[dict[str, Any]]) ->
 
     for frame in reader.every(settings.every, broken):
         image, why = None, _why_unusable(frame, settings.min_valid)
-        if why is None and (image := _image(frame)) is None:
+        if why is None and (image := colour_image(frame)) is None:
             why = "the colour image does not decode"
         if image is None:
             skipped.append({"scan": name, "frame": frame.index, "why": why})
@@ -145,15 +145,21 @@ def _usable(job: ScanJob, reader: FrameReader, skipped: list[dict[str, Any]]) ->
 def _add_frames(job: ScanJob, reader: FrameReader, chunk: list[tuple[Frame, Image.Image]], found: _Found) -> None:
     turn = to_z_up(job.settings.up_axis) if job.settings.up_axis else None
     for frame, image in chunk:
-        valid = np.flatnonzero(frame.depth)
         generator = numpy_generator(job.settings.seed, "points", job.recording.name, frame.index)
-        count = min(job.settings.points, len(valid))
-        chosen = valid[generator.choice(len(valid), count, replace=False, shuffle=False)]
-        points = unproject(frame.depth, chosen, reader.depth_intrinsics, reader.depth_shift)
+        points = frame_points(frame, reader, job.settings.points, generator)
         pose = frame.pose if turn is None else turn @ frame.pose
         found.rows.append({**quantise(points), "poses": pose, "frames": np.array(frame.index, np.int32)})
         if job.settings.keep_images:
             found.images.append(_small_jpeg(image, job.settings.keep_images))
+
+
+def frame_points(
+    frame: Frame, reader: FrameReader, most: int, generator: np.random.Generator
+) -> Float32[np.ndarray, "points 3"]:
+    """At most so many random valid points of a frame, metres, in the depth camera's frame."""
+    valid = np.flatnonzero(frame.depth)
+    chosen = valid[generator.choice(len(valid), min(most, len(valid)), replace=False, shuffle=False)]
+    return unproject(frame.depth, chosen, reader.depth_intrinsics, reader.depth_shift)
 
 
 def _why_unusable(frame: Frame, min_valid: float) -> str | None:
@@ -202,7 +208,8 @@ def quantise(points: Float32[np.ndarray, "points 3"]) -> dict[str, np.ndarray]:
     }
 
 
-def _image(frame: Frame) -> Image.Image | None:
+def colour_image(frame: Frame) -> Image.Image | None:
+    """A frame's colour image; None where it does not decode."""
     try:
         image = Image.open(io.BytesIO(frame.colour))
         image.load()

@@ -1,6 +1,7 @@
 """What preparation needs to know of recorded RGB-D frames, whoever's format they come in."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -46,6 +47,41 @@ class Frame(Protocol):
     def depth(self) -> UInt16[np.ndarray, "height width"]:
         """Distance along the camera's z axis in units of 1/depth_shift metres; 0 where there is none."""
         ...
+
+
+@dataclass(frozen=True)
+class RecordedFrame:
+    """A `Frame` whose images are in memory."""
+
+    index: int
+    pose: Float32[np.ndarray, "4 4"]
+    colour: bytes = field(repr=False)
+    depth: UInt16[np.ndarray, "height width"] = field(repr=False)
+
+
+def read_every(
+    read: Callable[[int], RecordedFrame],
+    frame_count: int,
+    step: int,
+    on_problem: Callable[[BrokenFrame], None] | None = None,
+) -> Iterator[RecordedFrame]:
+    """Frames 0, step, 2 step, ... of a recording whose `read` gives one by its number.
+
+    Args:
+        on_problem: told of each frame that cannot be read, which is then left out; after a TruncatedRecording there are
+            no more. Without it the problem is raised.
+    """
+    for index in range(0, frame_count, step):
+        try:
+            frame = read(index)
+        except BrokenFrame as problem:
+            if on_problem is None:
+                raise
+            on_problem(problem)
+            if isinstance(problem, TruncatedRecording):
+                return
+            continue
+        yield frame
 
 
 @runtime_checkable

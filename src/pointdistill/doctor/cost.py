@@ -1,6 +1,5 @@
 """What preparing recordings would cost: measured on a few frames, prepared here and now, of which nothing is kept."""
 
-import io
 import math
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -8,12 +7,10 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-from PIL import Image
 
 from pointdistill.datasets.recording import Recording
 from pointdistill.errors import PointdistillError
-from pointdistill.files import UNREADABLE_IMAGE
-from pointdistill.scan_part import FrameSettings, quantise, unproject
+from pointdistill.scan_part import FrameSettings, colour_image, frame_points, quantise
 from pointdistill.seeding import numpy_generator
 from pointdistill.store import FIELDS
 from pointdistill.teacher_calls import TeacherSpec, ask, forget_teachers, remember_teacher
@@ -55,17 +52,12 @@ def _prepared(recording: Recording, spec: TeacherSpec, every: int) -> Iterator[i
     try:
         with recording.open() as reader:
             for frame in reader.every(every, lambda problem: None):
-                try:
-                    image = Image.open(io.BytesIO(frame.colour)).convert("RGB")
-                except UNREADABLE_IMAGE:
-                    continue
-                valid = np.flatnonzero(frame.depth)
-                if len(valid):
-                    count = min(FrameSettings().points, len(valid))
-                    chosen = numpy_generator(0, "doctor").choice(valid, count, replace=False, shuffle=False)
-                    quantise(unproject(frame.depth, chosen, reader.depth_intrinsics, reader.depth_shift))
+                image = colour_image(frame)
+                if image is not None and frame.depth.any():
+                    points = frame_points(frame, reader, FrameSettings().points, numpy_generator(0, "doctor"))
+                    quantise(points)
                     ask(spec, [image], Path(recording.name))
-                    yield count
+                    yield len(points)
     except PointdistillError:  # it was open a moment ago; an estimate needs no more words
         return
 

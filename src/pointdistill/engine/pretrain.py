@@ -95,8 +95,7 @@ def pretrain(
     resumed = resume(out / CHECKPOINT, module, optimizer, identity, foreign)
     step, spent = int(resumed.get("step", 0)), float(resumed.get("seconds", 0))
     distributed.require_same_step(step, device)
-    main = distributed.is_main()
-    log = RunLog(out / "log.jsonl", step) if main else None
+    log = RunLog(out / "log.jsonl", step) if distributed.is_main() else None  # the main process writes and reports
     run = _compiled(module) if config.compile else module
     autocast = (
         torch.autocast(torch.device(device).type, torch.bfloat16) if config.precision == "bfloat16" else nullcontext()
@@ -131,10 +130,10 @@ def pretrain(
                 }
                 if log is not None:
                     log.write(step, loss=losses.total.item(), **parts, **figures, **warning, **times)
-            if main and (last or step % config.checkpoint_every == 0):
+            if log is not None and (last or step % config.checkpoint_every == 0):
                 seconds = f"{spent + time.perf_counter() - began:.2f}"
                 save_checkpoint(out / CHECKPOINT, module, optimizer, identity, step=str(step), seconds=seconds)
-            if main and (step % 10 == 0 or last):
+            if log is not None and (step % 10 == 0 or last):
                 report(step, total, _note(losses.total.item(), figures | _collapse(figures, step, warmup)))
     distributed.wait_for_all()
     return read_log(out / "log.jsonl")

@@ -4,6 +4,6 @@ Each format's file has `is_recording(folder)`, `recording(folder, name)` and `co
 """
 
 from pointdistill.datasets.rgbd.contents import Contents, FolderRecording
-from pointdistill.datasets.rgbd.images import ImageFrame, ImageReader, Shot
+from pointdistill.datasets.rgbd.images import ImageReader, Shot
 
-__all__ = ["Contents", "FolderRecording", "ImageFrame", "ImageReader", "Shot"]
+__all__ = ["Contents", "FolderRecording", "ImageReader", "Shot"]

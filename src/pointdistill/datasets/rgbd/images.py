@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float32, UInt16
 from PIL import Image
 
-from pointdistill.datasets.recording import BrokenFrame
+from pointdistill.datasets.recording import BrokenFrame, RecordedFrame, read_every
 from pointdistill.datasets.rgbd.cameras import CAMERA_FILE, Cameras, Pinhole
 from pointdistill.datasets.rgbd.poses import is_rigid, read_matrix
 from pointdistill.errors import DataError
@@ -35,23 +35,6 @@ class Shot:
     @property
     def files(self) -> list[Path]:
         return [self.colour, self.depth, *([self.pose] if isinstance(self.pose, Path) else [])]
-
-
-@dataclass(frozen=True)
-class ImageFrame:
-    """One frame (`datasets.recording.Frame`).
-
-    Attributes:
-        index: its number in the recording.
-        pose: depth camera to world, metres.
-        colour: the colour image's file.
-        depth: units of 1/depth_shift metres along the depth camera's z axis; 0 where there is none.
-    """
-
-    index: int
-    pose: Float32[np.ndarray, "4 4"]
-    colour: bytes = field(repr=False)
-    depth: UInt16[np.ndarray, "height width"] = field(repr=False)
 
 
 class ImageReader:
@@ -82,7 +65,7 @@ class ImageReader:
         self.depth_extrinsics = np.eye(4, dtype=np.float32)
         self.depth_shift, self.frame_count = cameras.depth_scale, len(shots)
 
-    def read(self, index: int) -> ImageFrame:
+    def read(self, index: int) -> RecordedFrame:
         """Frame `index` of 0..frame_count-1.
 
         Raises:
@@ -91,19 +74,11 @@ class ImageReader:
         if not 0 <= index < self.frame_count:
             raise IndexError(f"frame {index} of {self.frame_count}")
         shot = self._shots[index]
-        return ImageFrame(index, self._pose(shot, index), self._colour(shot.colour, index), self._depth(shot, index))
+        return RecordedFrame(index, self._pose(shot, index), self._colour(shot.colour, index), self._depth(shot, index))
 
-    def every(self, step: int, on_problem: Callable[[BrokenFrame], None] | None = None) -> Iterator[ImageFrame]:
-        """Frames 0, step, 2 step, ...; `on_problem` is told of frames that cannot be read, which else raise."""
-        for index in range(0, self.frame_count, step):
-            try:
-                frame = self.read(index)
-            except BrokenFrame as problem:
-                if on_problem is None:
-                    raise
-                on_problem(problem)
-                continue
-            yield frame
+    def every(self, step: int, on_problem: Callable[[BrokenFrame], None] | None = None) -> Iterator[RecordedFrame]:
+        """Frames 0, step, 2 step, ... in order; see `datasets.recording.read_every`."""
+        return read_every(self.read, self.frame_count, step, on_problem)
 
     def _pose(self, shot: Shot, index: int) -> Float32[np.ndarray, "4 4"]:
         if shot.pose is None:

@@ -3,7 +3,7 @@
 from pointdistill.datasets.scannet.labels import DETECTION_CLASSES, SEMANTIC_CLASSES, SceneClass, read_label_map
 from pointdistill.datasets.scannet.layout import ScanNetRecording, read_split, recordings
 from pointdistill.datasets.scannet.scenes import Scene, read_scene
-from pointdistill.datasets.scannet.sens import SensFrame, SensReader
+from pointdistill.datasets.scannet.sens import SensReader
 
 __all__ = [
     "DETECTION_CLASSES",
@@ -11,7 +11,6 @@ __all__ = [
     "ScanNetRecording",
     "Scene",
     "SceneClass",
-    "SensFrame",
     "SensReader",
     "read_label_map",
     "read_scene",

@@ -10,13 +10,12 @@ After the frames come IMU records, which nothing here needs.
 import struct
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, UInt16
 
-from pointdistill.datasets.recording import BrokenFrame, TruncatedRecording
+from pointdistill.datasets.recording import BrokenFrame, RecordedFrame, TruncatedRecording, read_every
 from pointdistill.errors import DataError
 
 VERSION = 4
@@ -28,23 +27,6 @@ _DEPTH_CODECS = {-1: "unknown", 0: "raw ushort", 1: "zlib ushort", 2: "occi usho
 _JPEG, _ZLIB = 2, 1
 _LARGEST_SIDE = 1 << 16
 _AGAIN = "Download or copy this scan again."
-
-
-@dataclass(frozen=True)
-class SensFrame:
-    """One frame.
-
-    Attributes:
-        index: its number in the recording.
-        pose: camera to world, metres, z up; not finite where tracking was lost.
-        colour: the colour image as stored, a jpeg.
-        depth: millimetres (for depth_shift 1000) along the depth camera's z axis; 0 where there is none.
-    """
-
-    index: int
-    pose: Float32[np.ndarray, "4 4"]
-    colour: bytes = field(repr=False)
-    depth: UInt16[np.ndarray, "height width"] = field(repr=False)
 
 
 class SensReader:
@@ -110,7 +92,7 @@ class SensReader:
         if not (np.isfinite(self.depth_intrinsics).all() and (usable > 0).all()):
             raise DataError(self.path, "the depth camera's focal lengths are impossible", _AGAIN, place)
 
-    def read(self, index: int) -> SensFrame:
+    def read(self, index: int) -> RecordedFrame:
         """Frame `index` of 0..frame_count-1.
 
         Raises:
@@ -118,7 +100,7 @@ class SensReader:
             BrokenFrame: its depth does not decompress to an image of the declared size.
         """
         offset, pose, colour, depth = self._stored(index)
-        return SensFrame(
+        return RecordedFrame(
             index=index,
             pose=np.array(pose, np.float32).reshape(4, 4),
             colour=colour,
@@ -145,24 +127,9 @@ class SensReader:
             raise self._truncated(index, offset, "the file shrank while it was read")
         return offset, pose, payload[:colour_bytes], payload[colour_bytes:]
 
-    def every(self, step: int, on_problem: Callable[[BrokenFrame], None] | None = None) -> Iterator[SensFrame]:
-        """Frames 0, step, 2 step, ... in order.
-
-        Args:
-            on_problem: told of each frame that cannot be read, which is then left out; after a TruncatedRecording
-                there are no more. Without it the problem is raised.
-        """
-        for index in range(0, self.frame_count, step):
-            try:
-                frame = self.read(index)
-            except BrokenFrame as problem:
-                if on_problem is None:
-                    raise
-                on_problem(problem)
-                if isinstance(problem, TruncatedRecording):
-                    return
-                continue
-            yield frame
+    def every(self, step: int, on_problem: Callable[[BrokenFrame], None] | None = None) -> Iterator[RecordedFrame]:
+        """Frames 0, step, 2 step, ... in order; see `datasets.recording.read_every`."""
+        return read_every(self.read, self.frame_count, step, on_problem)
 
     def poses(self) -> Float32[np.ndarray, "whole 4 4"]:
         """Poses of the frames that lie in the file to their end, by their headers: no image is read."""
