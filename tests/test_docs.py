@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -213,12 +214,26 @@ def test_every_deviation_of_the_quickstart_is_explained():
     assert all(row[3] for row in rows), "a deviation without a reason"
 
 
+SINCE_PUBLISHED: dict[str, dict[str, Any]] = {"task": {}, "finetune": {}, "decoder": {}, "set_loss": {}}
+"""Settings that are younger than the published figures: under these values everything is computed as it was then."""
+
+
+def _as_published(part: str, recipe: Any) -> Any:
+    """Today's recipe without the settings that did not exist yet."""
+    if not isinstance(recipe, dict):
+        return recipe
+    young = SINCE_PUBLISHED.get(part, {})
+    kept = {name: value for name, value in recipe.items() if name not in young or value != young[name]}
+    return {name: _as_published(name, value) for name, value in kept.items()}
+
+
 def test_published_figures_are_those_of_todays_recipes():
     found = sorted((ROOT / "docs" / "results").glob("*.json"))
     assert found
     for path in found:
         content = json.loads(path.read_text(encoding="utf-8"))
-        assert content["recipe"] == as_json(quickstart(content["mode"])), f"{path.name}: run it again"
+        recipe = _as_published("recipe", as_json(quickstart(content["mode"])))
+        assert content["recipe"] == recipe, f"{path.name}: run it again"
 
 
 def test_readme_holds_the_published_table():

@@ -17,7 +17,7 @@ from pointdistill.engine.log import Report, RunLog, read_log
 from pointdistill.engine.optim import adamw, cosine_with_warmup, set_learning_rate
 from pointdistill.errors import RecipeError, TrainingDiverged
 from pointdistill.files import read_json, write_json
-from pointdistill.models.point_transformer import PointTransformer
+from pointdistill.models.backbone import Backbone
 from pointdistill.seeding import torch_generator
 from pointdistill.tasks.base import Figures, Splits, Task, TaskModel, fingerprint, to_device
 from pointdistill.tasks.sampling import step_samples
@@ -64,7 +64,7 @@ class FinetuneConfig:
 
 def finetune(
     task: Task,
-    backbone: PointTransformer,
+    backbone: Backbone,
     data: Splits,
     config: FinetuneConfig,
     seed: int,
@@ -146,7 +146,7 @@ def finetune(
     return _finish(out, identity, task, config, seed, model, test, trained, fingerprint(data))
 
 
-def run_identity(task: Task, backbone: PointTransformer, data: Splits, config: FinetuneConfig, seed: int) -> str:
+def run_identity(task: Task, backbone: Backbone, data: Splits, config: FinetuneConfig, seed: int) -> str:
     """A hash of all that decides a run's result: task, settings, seed, starting weights and data."""
     weights = fingerprint([backbone.config, *backbone.state_dict().values()])
     settings = {"task": _settings(task), "config": asdict(config), "seed": seed}
@@ -165,7 +165,7 @@ def _seed_step(seed: int, step: int) -> None:
 
 def _lr_scales(model: TaskModel, config: FinetuneConfig) -> Callable[[str], float]:
     """The factor on each parameter's learning rate: `layer_decay` once for each block between it and the head."""
-    depth = len(model.backbone.blocks)  # type: ignore[arg-type]
+    depth = len(model.backbone.blocks)
 
     def scale(name: str) -> float:
         if not name.startswith("backbone."):
@@ -232,7 +232,7 @@ def _finish(
     card = {key: result[key] for key in ("task", "settings", "config", "seed", "steps", "identity")}
     save_tensors(out / "model.safetensors", model.state_dict(), {"format": "pointdistill task model"})
     card |= {"version": __version__, "data": data}
-    write_json(out / "model.json", {**card, "backbone": asdict(model.backbone.config)})  # type: ignore[arg-type]
+    write_json(out / "model.json", {**card, "backbone": asdict(model.backbone.config)})
     write_json(out / "result.json", result)
     (out / CHECKPOINT).unlink(missing_ok=True)
     return read_json(out / "result.json")

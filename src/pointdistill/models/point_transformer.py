@@ -8,12 +8,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pointdistill.geometry import group_patches
+from pointdistill.models.backbone import Backbone, Config
 from pointdistill.models.blocks import Block, initialise
 from pointdistill.models.patch_embed import PatchEmbed, PositionEmbed
 
 
 @dataclass(frozen=True)
-class BackboneConfig:
+class BackboneConfig(Config):
     """The backbone's sizes; the defaults are the paper's (Table 8).
 
     Attributes:
@@ -31,6 +32,9 @@ class BackboneConfig:
     groups: int = 64
     group_size: int = 32
     drop_path: float = 0.1
+
+    def build(self) -> "PointTransformer":
+        return PointTransformer(self)
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class Trace:
     outputs: list[Float[Tensor, "batch tokens width"]]
 
 
-class PointTransformer(nn.Module):
+class PointTransformer(Backbone):
     """A standard transformer over point patches; the position embedding is added to the input of every block."""
 
     def __init__(self, config: BackboneConfig):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pointdistill.losses import Losses
-from pointdistill.models.point_transformer import PointTransformer
+from pointdistill.models.backbone import Backbone
 
 T = TypeVar("T")
 Figures = dict[str, Any]
@@ -40,9 +40,9 @@ class Sample(NamedTuple):
 class TaskModel(nn.Module):
     """A backbone with a task's head. Every parameter outside `backbone` belongs to the head."""
 
-    backbone: PointTransformer
+    backbone: Backbone
 
-    def __init__(self, backbone: PointTransformer):
+    def __init__(self, backbone: Backbone):
         super().__init__()
         self.backbone = backbone
 
@@ -62,7 +62,7 @@ class Task(Protocol):
         """How many samples one epoch of the split has."""
         ...
 
-    def model(self, backbone: PointTransformer, data: Splits) -> TaskModel:
+    def model(self, backbone: Any, data: Splits) -> TaskModel:
         """The backbone with a fresh head. Head weights are drawn from torch's global generator."""
         ...
 
@@ -82,7 +82,7 @@ class Task(Protocol):
         """The metrics on `data.test` of a prediction that learns nothing from the points."""
         ...
 
-    def probe(self, backbone: PointTransformer, data: Splits, seed: int) -> Figures:
+    def probe(self, backbone: Any, data: Splits, seed: int) -> Figures:
         """The metrics on `data.test` of a linear model on the frozen backbone's features."""
         ...
 

@@ -34,6 +34,8 @@ class ClassificationBatch:
 class ClassificationModel(TaskModel):
     """Backbone with a class token in front, and the head on concat(class token, max of the others) (Point-MAE)."""
 
+    backbone: PointTransformer
+
     def __init__(self, backbone: PointTransformer, classes: int, task: "Classification"):
         super().__init__(backbone)
         self.group_count, self.group_size = task.group_count, task.group_size

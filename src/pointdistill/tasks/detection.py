@@ -66,6 +66,8 @@ class Detections:
 class DetectionModel(TaskModel):
     """3DETR on the backbone; see `models.detr3d`."""
 
+    backbone: PointTransformer
+
     def __init__(self, backbone: PointTransformer, mean_size: Float[Tensor, "3"], task: "Detection"):
         super().__init__(backbone)
         self.group_count, self.group_size = task.group_count, task.group_size

@@ -43,6 +43,8 @@ class LabelledShape(NamedTuple):
 class PartSegmentationModel(TaskModel):
     """Backbone whose block outputs (4, 8, 12 of 12; evenly spread in others) are propagated to the points."""
 
+    backbone: PointTransformer
+
     allowed: Tensor
 
     def __init__(self, backbone: PointTransformer, allowed: Bool[Tensor, "categories parts"], task: "PartSegmentation"):

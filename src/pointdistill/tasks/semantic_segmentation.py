@@ -43,6 +43,8 @@ class ColumnBatch:
 class SemanticSegmentationModel(TaskModel):
     """Backbone on the column in the unit sphere, and the head on each point's three nearest centres."""
 
+    backbone: PointTransformer
+
     class_weight: Tensor
 
     def __init__(
