@@ -3,6 +3,7 @@
 Batch first.
 """
 
+from pointdistill.geometry.ball_query import ball_query
 from pointdistill.geometry.boxes import (
     corners,
     count_points_in_boxes,
@@ -22,6 +23,7 @@ from pointdistill.geometry.patches import Patches, gather, group_patches
 __all__ = [
     "Patches",
     "UnitSphere",
+    "ball_query",
     "chamfer_l1",
     "chamfer_l2",
     "corners",
