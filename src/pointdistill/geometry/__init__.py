@@ -16,7 +16,7 @@ from pointdistill.geometry.cameras import project, transform, unproject
 from pointdistill.geometry.chamfer import chamfer_l1, chamfer_l2
 from pointdistill.geometry.fps import farthest_point_sample
 from pointdistill.geometry.interpolation import interpolate, three_nearest
-from pointdistill.geometry.neighbours import knn, squared_distances
+from pointdistill.geometry.neighbours import knn, knn_features, squared_distances
 from pointdistill.geometry.normalisation import UnitSphere, to_unit_sphere
 from pointdistill.geometry.patches import Patches, gather, group_patches
 
@@ -35,6 +35,7 @@ __all__ = [
     "interpolate",
     "iou_aligned",
     "knn",
+    "knn_features",
     "nms_3d",
     "points_in_boxes",
     "project",
