@@ -3,6 +3,7 @@
 Batch first.
 """
 
+from pointdistill.geometry.ball_query import ball_query
 from pointdistill.geometry.boxes import (
     corners,
     count_points_in_boxes,
@@ -19,13 +20,14 @@ from pointdistill.geometry.cameras import project, transform, unproject
 from pointdistill.geometry.chamfer import chamfer_l1, chamfer_l2
 from pointdistill.geometry.fps import farthest_point_sample
 from pointdistill.geometry.interpolation import interpolate, three_nearest
-from pointdistill.geometry.neighbours import knn, squared_distances
+from pointdistill.geometry.neighbours import knn, knn_features, squared_distances
 from pointdistill.geometry.normalisation import UnitSphere, to_unit_sphere
 from pointdistill.geometry.patches import Patches, gather, group_patches
 
 __all__ = [
     "Patches",
     "UnitSphere",
+    "ball_query",
     "chamfer_l1",
     "chamfer_l2",
     "corners",
@@ -40,6 +42,7 @@ __all__ = [
     "iou_3d",
     "iou_aligned",
     "knn",
+    "knn_features",
     "nms_3d",
     "points_in_boxes",
     "project",
