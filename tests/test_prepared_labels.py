@@ -17,6 +17,8 @@ from pointdistill.prepare import (
     prepare_part_shapes,
     prepare_scenes,
 )
+from pointdistill.prepared_labels import kind_of
+from test_cli import run
 
 
 def _assert_same(a, b):
@@ -120,3 +122,48 @@ def test_part_shapes(tmp_path):
     (root / "train_test_split/shuffled_train_file_list.json").write_text('["shape_data/1/a"]')
     prepare_part_shapes(root, tmp_path / "parts", ("train",))
     _assert_same(open_part_shapes(tmp_path / "parts", "train"), read_shapenetpart(root, "train"))
+
+
+def test_the_command_prepares_what_the_folder_is(scannet, tmp_path, capsys):
+    assert run("prepare", scannet, tmp_path / "scenes", "--labels", "--workers", "1") == 0
+    assert "scenes: scenes (train 2, val 1)" in capsys.readouterr().out
+    _assert_same(open_scenes(tmp_path / "scenes", "val")[0], read_scene(scannet, "scene0002_00"))
+    root = tmp_path / "modelnet"
+    (root / "chair").mkdir(parents=True)
+    for split in ("train", "val", "test"):
+        (root / f"modelnet40_{split}.txt").write_text("chair_0001\n")
+    (root / "modelnet40_shape_names.txt").write_text("chair\n")
+    np.savetxt(root / "chair/chair_0001.txt", np.random.default_rng(0).uniform(-1, 1, (8, 6)), delimiter=",")
+    assert run("prepare", root, tmp_path / "objects", "--labels", "--split", "train", "--split", "test") == 0
+    assert "objects: objects (train 1, test 1)" in capsys.readouterr().out
+    assert kind_of(tmp_path / "objects") == "objects"
+
+
+def test_the_command_refuses_what_has_no_labels(scannet, tmp_path, capsys):
+    recording = tmp_path / "recording"
+    recording.mkdir()
+    (recording / "recording.json").write_text("{}")
+    for arguments, words in {
+        ("prepare", recording, tmp_path / "a", "--labels"): "recording: is recording.json: holds no lists of labelled",
+        ("prepare", scannet, tmp_path / "a", "--labels", "--split", "test"): "no list of the split 'test'. Take one of",
+        ("prepare", scannet, tmp_path / "a", "--labels", "--teacher", "imagenet"): "--teacher belongs to recordings",
+        (
+            "prepare",
+            scannet,
+            tmp_path / "a",
+            "--split",
+            "val",
+            "--split",
+            "train",
+        ): "several --split belong to --labels",
+    }.items():
+        assert run(*arguments) == 2
+        assert words in capsys.readouterr().err
+    assert not (tmp_path / "a").exists()
+
+
+def test_data_as_published_are_no_store(scannet, tmp_path):
+    with pytest.raises(DataError, match=r"is ScanNetV2 as published.*pointdistill prepare .*scannet STORE --labels"):
+        kind_of(scannet)
+    with pytest.raises(DataError, match="did not finish"):
+        kind_of(tmp_path / "nowhere")

@@ -72,7 +72,8 @@ def world(
 def prepare(
     data: Annotated[Path, Positional, arg(metavar="DATA")],
     out: Annotated[Path, Positional, arg(metavar="OUT")],
-    split: str = "train",
+    labels: bool = False,
+    split: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = (),
     every: int = 25,
     points: int = 16384,
     keep_images: int | None = None,
@@ -83,13 +84,16 @@ def prepare(
 ):
     """Walk RGB-D recordings, run the frozen teacher once a frame, write a store of clouds and targets.
 
-    On a finished store, another teacher's targets are added to what is there.
+    On a finished store, another teacher's targets are added to what is there. With --labels: parse labelled scenes,
+    objects or part-labelled shapes into a store for `finetune` and `evaluate` instead.
 
     Args:
-        data: folder of the data set: ScanNetV2, TUM RGB-D, 7-Scenes, Redwood or Open3D, or one with recording.json.
+        data: folder of the data set: ScanNetV2, TUM RGB-D, 7-Scenes, Redwood or Open3D, or one with recording.json;
+            with --labels ScanNetV2, ModelNet40 or ShapeNetPart.
         out: folder of the store.
-        split: which split list to take recordings from; `all` takes every recording. A folder without any list is
-            taken whole.
+        labels: the labelled data of the folder instead of its recordings.
+        split: which split list to take recordings from, default train; `all` takes every recording. A folder without
+            any list is taken whole. With --labels once for each split, default all that there are lists of.
         every: take every n-th frame.
         points: points kept a frame.
         keep_images: also keep jpegs of this short side, for methods that train on images.
@@ -108,6 +112,12 @@ def prepare(
     from pointdistill.teachers.named import teacher_factory
 
     _at_least(1, every=every, points=points, keep_images=keep_images, workers=workers)
+    if labels:
+        return _prepare_labels(
+            data, out, split, workers, teacher=teacher, keep_images=keep_images, up=up, scheduler=scheduler
+        )
+    if len(split) > 1:
+        raise PointdistillError("several --split belong to --labels; recordings are prepared a split a store")
     if scheduler and workers:
         raise PointdistillError("--scheduler and --workers exclude each other: the cluster has its own workers")
     if scheduler:  # its workers may stand in other folders
@@ -118,7 +128,7 @@ def prepare(
             data,
             out,
             factory,
-            split=split,
+            split=split[0] if split else "train",
             every=every,
             points=points,
             keep_images=keep_images,
@@ -126,6 +136,16 @@ def prepare(
             executor=executor,
             up_axis=up,
         )
+
+
+def _prepare_labels(data: Path, out: Path, splits: tuple[str, ...], workers: int | None, **of_frames: object) -> None:
+    from pointdistill.prepare import in_words, prepare_labels
+
+    given = next((name for name, value in of_frames.items() if value is not None), None)
+    if given:
+        raise PointdistillError(f"--{given.replace('_', '-')} belongs to recordings. Leave it out with --labels")
+    store = prepare_labels(data, out, splits, workers)
+    print(f"{store.path}: {in_words(store)}")
 
 
 def doctor(path: Annotated[Path, Positional, arg(metavar="PATH")], every: int = 25):
