@@ -7,6 +7,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import nn
@@ -14,7 +15,7 @@ from torch import nn
 from pointdistill import __version__
 from pointdistill.engine.checkpoint import resume, save_checkpoint
 from pointdistill.engine.log import Report, RunLog, read_log
-from pointdistill.engine.optim import adamw, cosine_with_warmup, set_learning_rate
+from pointdistill.engine.optim import adam, adamw, cosine_with_warmup, set_learning_rate
 from pointdistill.errors import RecipeError, TrainingDiverged
 from pointdistill.files import read_json, write_json
 from pointdistill.models.backbone import Backbone
@@ -37,7 +38,7 @@ class FinetuneConfig:
         backbone_lr_scale: the backbone's learning rate as a factor of `lr`; 0 freezes its weights (not the running
             statistics of its BatchNorm).
         layer_decay: a further factor on the backbone's rate for each block from the end towards the tokeniser.
-        weight_decay: AdamW's; none on biases, norms and tokens.
+        weight_decay: none on biases, norms and tokens.
         warmup: steps of linear warm-up; a cosine to `floor` follows.
         floor: last learning rate as a share of the peak.
         head_warmup: first steps that train the head alone.
@@ -45,6 +46,10 @@ class FinetuneConfig:
         eval_every: steps between evaluations on the validation split (a point of the curve); 0 for none.
         checkpoint_every: steps between checkpoints to resume from; 0 for none.
         log_every: steps between rows of the log.
+        optimiser: "adamw", or "adam" whose weight decay is part of the gradient.
+        decay_all: decay biases, norms and tokens too (3DETR).
+        warmup_start: first learning rate as a share of the peak; None begins at the warm-up's first step up from 0.
+        cosine_from_start: the cosine runs over all of training and the warm-up replaces its beginning (3DETR).
     """
 
     steps: int = 1000
@@ -60,6 +65,10 @@ class FinetuneConfig:
     eval_every: int = 0
     checkpoint_every: int = 0
     log_every: int = 10
+    optimiser: Literal["adamw", "adam"] = "adamw"
+    decay_all: bool = False
+    warmup_start: float | None = None
+    cosine_from_start: bool = False
 
 
 def finetune(
@@ -91,8 +100,8 @@ def finetune(
         device: where to train.
 
     Returns:
-        What result.json holds: task, metric, value (the main figure on the test split), test, curve, steps, seconds,
-        seed, config, identity.
+        What result.json holds: task, metric, value (the main figure on the test split), test, curve, best (the curve's
+        highest point, the first of equals; None without a curve), steps, seconds, seed, config, identity.
 
     Raises:
         TrainingDiverged: the loss or a gradient is NaN or infinite, with the step; the last checkpoint is kept.
@@ -109,7 +118,8 @@ def finetune(
     with torch.random.fork_rng(devices=[]):
         _seed_step(seed, -1)
         model = task.model(deepcopy(backbone), data).to(device)
-        optimizer = adamw(model, config.lr, config.weight_decay, _lr_scales(model, config))
+        build = adam if config.optimiser == "adam" else adamw
+        optimizer = build(model, config.lr, config.weight_decay, _lr_scales(model, config), config.decay_all)
         foreign = "an unfinished fine-tuning with other settings, data or starting weights"
         resumed = resume(out / CHECKPOINT, model, optimizer, identity, foreign)
         start = int(resumed.get("step", 0))
@@ -117,7 +127,7 @@ def finetune(
         started = time.monotonic() - float(resumed.get("seconds", 0))
         for step in range(start, config.steps):
             _train_backbone(model, step >= config.head_warmup and config.backbone_lr_scale > 0)
-            set_learning_rate(optimizer, cosine_with_warmup(step, config.steps, config.warmup, config.floor))
+            set_learning_rate(optimizer, learning_rate_factor(config, step))
             samples = step_samples(seed, step, config.batch_size, task.size(data.train))
             batch = to_device(task.batch(data.train, samples, seed), device)
             model.train()
@@ -144,6 +154,13 @@ def finetune(
         trained = time.monotonic() - started
         test = task.evaluate(model, data.test, seed)
     return _finish(out, identity, task, config, seed, model, test, trained, fingerprint(data))
+
+
+def learning_rate_factor(config: FinetuneConfig, step: int) -> float:
+    """The learning rate of a step (from 0) as a share of the peak."""
+    return cosine_with_warmup(
+        step, config.steps, config.warmup, config.floor, config.warmup_start, config.cosine_from_start
+    )
 
 
 def run_identity(task: Task, backbone: Backbone, data: Splits, config: FinetuneConfig, seed: int) -> str:
@@ -222,6 +239,7 @@ def _finish(
         "value": test[task.metric],
         "test": test,
         "curve": curve,
+        "best": _best(curve),
         "steps": config.steps,
         "seconds": round(seconds, 2),
         "seed": seed,
@@ -236,3 +254,9 @@ def _finish(
     write_json(out / "result.json", result)
     (out / CHECKPOINT).unlink(missing_ok=True)
     return read_json(out / "result.json")
+
+
+def _best(curve: list[list]) -> dict | None:
+    known = [point for point in curve if point[1] is not None]
+    step, value = max(known, key=lambda point: point[1], default=(None, None))
+    return None if step is None else {"step": step, "value": value}
