@@ -9,6 +9,7 @@ from pointdistill.datasets.modelnet40 import read_modelnet40
 from pointdistill.datasets.scannet import read_scene
 from pointdistill.datasets.shapenetpart import read_shapenetpart
 from pointdistill.errors import DataError
+from pointdistill.labelled import kind_of, open_labelled
 from pointdistill.prepare import (
     open_objects,
     open_part_shapes,
@@ -17,7 +18,6 @@ from pointdistill.prepare import (
     prepare_part_shapes,
     prepare_scenes,
 )
-from pointdistill.prepared_labels import kind_of
 from test_cli import run
 
 
@@ -167,3 +167,29 @@ def test_data_as_published_are_no_store(scannet, tmp_path):
         kind_of(scannet)
     with pytest.raises(DataError, match="did not finish"):
         kind_of(tmp_path / "nowhere")
+
+
+def test_splits_together(scannet, tmp_path):
+    prepare_scenes(scannet, tmp_path / "scenes", ("train", "val"), workers=1)
+    for in_memory in (True, False):
+        both = open_labelled(tmp_path / "scenes", "train+val", in_memory)
+        assert [scene.name for scene in both] == ["scene0001_00", "scene0000_00", "scene0002_00"]
+    with pytest.raises(DataError, match="holds no split 'test', only train, val"):
+        open_labelled(tmp_path / "scenes", "train+test")
+
+
+def test_part_shapes_together_are_filled_up(tmp_path):
+    root, generator = tmp_path / "shapenet", np.random.default_rng(0)
+    (root / "1").mkdir(parents=True)
+    (root / "train_test_split").mkdir()
+    (root / "synsetoffset2category.txt").write_text("lamp\t1\n")
+    (root / "parts.json").write_text(json.dumps({"lamp": {"parts": {"0": "foot", "1": "shade"}}}))
+    rows = {}
+    for split, count in {"train": 5, "val": 8}.items():
+        rows[split] = np.column_stack([generator.uniform(-1, 1, (count, 6)), generator.integers(0, 2, count)])
+        np.savetxt(root / "1" / f"{split}.txt", rows[split])
+        (root / f"train_test_split/shuffled_{split}_file_list.json").write_text(f'["shape_data/1/{split}"]')
+    prepare_part_shapes(root, tmp_path / "parts", ("train", "val"))
+    both = open_labelled(tmp_path / "parts", "train+val")
+    _assert_same(both, read_shapenetpart(root, "trainval"))
+    assert both.counts.tolist() == [5, 8] and both.parts[0, 5:].tolist() == rows["train"][:3, 6].tolist()

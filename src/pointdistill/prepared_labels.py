@@ -193,24 +193,6 @@ def in_words(store: SceneStore | ObjectStore) -> str:
     return f"{store.kind} ({', '.join(f'{split} {sizes[split]}' for split in layouts.usual_order(sizes))})"
 
 
-def kind_of(out: str | Path) -> str:
-    """What a prepared store holds: "scenes", "objects", "parts" (or "frames", without labels).
-
-    Raises:
-        DataError: it is no finished store; where it is a data set as published, how to prepare it.
-    """
-    out = Path(out)
-    if (
-        not manifest.is_there(out)
-        and out.is_dir()
-        and not (out / manifest.SETTINGS).is_file()
-        and layouts.is_known(out)
-    ):
-        remedy = f"Prepare it first: pointdistill prepare {out} STORE --labels"
-        raise DataError(out, f"is {layouts.layout_of(out).title} as published, not prepared", remedy)
-    return str(manifest.read(out).get("kind"))
-
-
 def _prepare_scene(root: Path, out: Path, labels_needed: bool, label_map: dict[str, int], scan: str) -> None:
     labelled = labels_needed or has_labels(root, scan)
     _save(out / f"{scan}.npz", read_scene(root, scan, labelled, label_map))
