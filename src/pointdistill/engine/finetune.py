@@ -22,7 +22,7 @@ from pointdistill.models.backbone import Backbone
 from pointdistill.seeding import torch_generator
 from pointdistill.tasks.base import Figures, Splits, Task, TaskModel, fingerprint, to_device
 from pointdistill.tasks.sampling import step_samples
-from pointdistill.tensors import save_tensors
+from pointdistill.tasks.saved import save_task_model, task_settings
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -117,7 +117,8 @@ def finetune(
     task.check(data)
     with torch.random.fork_rng(devices=[]):
         _seed_step(seed, -1)
-        model = task.model(deepcopy(backbone), data).to(device)
+        facts = task.facts(data)
+        model = task.build(deepcopy(backbone), facts).to(device)
         build = adam if config.optimiser == "adam" else adamw
         optimizer = build(model, config.lr, config.weight_decay, _lr_scales(model, config), config.decay_all)
         foreign = "an unfinished fine-tuning with other settings, data or starting weights"
@@ -153,7 +154,12 @@ def finetune(
             report(done, config.steps, f"loss {losses.total.item():.3f}")
         trained = time.monotonic() - started
         test = task.evaluate(model, data.test, seed)
-    return _finish(out, identity, task, config, seed, model, test, trained, fingerprint(data))
+    result = _result(out, identity, task, config, seed, test, trained)
+    card = {key: result[key] for key in ("config", "seed", "steps", "identity")}
+    save_task_model(out, task, facts, model, {**card, "version": __version__, "data": fingerprint(data)})
+    write_json(out / "result.json", result)
+    (out / CHECKPOINT).unlink(missing_ok=True)
+    return read_json(out / "result.json")
 
 
 def learning_rate_factor(config: FinetuneConfig, step: int) -> float:
@@ -166,13 +172,9 @@ def learning_rate_factor(config: FinetuneConfig, step: int) -> float:
 def run_identity(task: Task, backbone: Backbone, data: Splits, config: FinetuneConfig, seed: int) -> str:
     """A hash of all that decides a run's result: task, settings, seed, starting weights and data."""
     weights = fingerprint([backbone.config, *backbone.state_dict().values()])
-    settings = {"task": _settings(task), "config": asdict(config), "seed": seed}
+    settings = {"task": task_settings(task), "config": asdict(config), "seed": seed}
     text = json.dumps([settings, weights, fingerprint(data)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _settings(task: Task) -> dict:
-    return {"name": task.name, **asdict(task)}  # type: ignore[call-overload]
 
 
 def _seed_step(seed: int, step: int) -> None:
@@ -221,19 +223,11 @@ def _diverged(task: Task, step: int, loss: float, norm: float, out: Path) -> str
     )
 
 
-def _finish(
-    out: Path,
-    identity: str,
-    task: Task,
-    config: FinetuneConfig,
-    seed: int,
-    model: TaskModel,
-    test: Figures,
-    seconds: float,
-    data: str,
+def _result(
+    out: Path, identity: str, task: Task, config: FinetuneConfig, seed: int, test: Figures, seconds: float
 ) -> Figures:
     curve = [[row["step"], row["validation"]] for row in read_log(out / "log.jsonl") if "validation" in row]
-    result = {
+    return {
         "task": task.name,
         "metric": task.metric,
         "value": test[task.metric],
@@ -243,17 +237,10 @@ def _finish(
         "steps": config.steps,
         "seconds": round(seconds, 2),
         "seed": seed,
-        "settings": _settings(task),
+        "settings": task_settings(task),
         "config": asdict(config),
         "identity": identity,
     }
-    card = {key: result[key] for key in ("task", "settings", "config", "seed", "steps", "identity")}
-    save_tensors(out / "model.safetensors", model.state_dict(), {"format": "pointdistill task model"})
-    card |= {"version": __version__, "data": data}
-    write_json(out / "model.json", {**card, "backbone": asdict(model.backbone.config)})
-    write_json(out / "result.json", result)
-    (out / CHECKPOINT).unlink(missing_ok=True)
-    return read_json(out / "result.json")
 
 
 def _best(curve: list[list]) -> dict | None:
