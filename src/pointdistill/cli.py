@@ -197,6 +197,37 @@ def pretrain(
     run_named_recipe(recipe, data, heldout, out, epochs, batch_size, seed, device, compile, teacher)
 
 
+def finetune(
+    recipe: Annotated[str, Positional, arg(metavar="RECIPE")],
+    data: Path,
+    init: Annotated[str, arg(metavar="scratch|PATH")] = "scratch",
+    out: Path | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    seed: int = 0,
+    labels: int | None = None,
+    device: str = "cpu",
+):
+    """Train a downstream task by a named recipe, test it, print one table; goes on from the last checkpoint in OUT.
+
+    Args:
+        recipe: the name of a recipe (docs/downstream.md); an unknown one lists them.
+        data: store written by `prepare --labels`.
+        init: scratch, or weights to start from: backbone.safetensors, the folder of a pre-training or of `convert`.
+        out: folder of log, checkpoint, model and result; default finetuned-RECIPE.
+        epochs: instead of the recipe's.
+        batch_size: instead of the recipe's.
+        seed: of head, order, subsets, augmentation, dropout, and of the labels chosen.
+        labels: train on so many labelled rooms, or objects a class.
+        device: where to train, for instance cuda.
+    """
+    from pointdistill.finetuning import run_named_finetuning
+
+    _at_least(1, epochs=epochs, batch_size=batch_size, labels=labels)
+    _at_least(0, seed=seed)
+    run_named_finetuning(recipe, data, init, out, epochs, batch_size, seed, labels, device)
+
+
 def teacher(
     action: Annotated[Literal["train"], Positional],
     images: Annotated[Path | None, Positional, arg(metavar="[IMAGES]")] = None,
@@ -337,6 +368,7 @@ VERBS = {
     "prepare": prepare,
     "doctor": doctor,
     "pretrain": pretrain,
+    "finetune": finetune,
     "teacher": teacher,
     "caption": caption,
     "classify": classify,

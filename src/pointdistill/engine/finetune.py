@@ -7,7 +7,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -81,6 +81,7 @@ def finetune(
     *,
     report: Report = lambda done, total, note: None,
     device: str | torch.device = "cpu",
+    card: dict[str, Any] | None = None,
 ) -> Figures:
     """Train `task` from `backbone`'s weights on `data.train`, and test it once, at the end, on `data.test`.
 
@@ -98,6 +99,7 @@ def finetune(
         out: the run's folder.
         report: called after every step.
         device: where to train.
+        card: what model.json shall say besides.
 
     Returns:
         What result.json holds: task, metric, value (the main figure on the test split), test, curve, best (the curve's
@@ -155,8 +157,9 @@ def finetune(
         trained = time.monotonic() - started
         test = task.evaluate(model, data.test, seed)
     result = _result(out, identity, task, config, seed, test, trained)
-    card = {key: result[key] for key in ("config", "seed", "steps", "identity")}
-    save_task_model(out, task, facts, model, {**card, "version": __version__, "data": fingerprint(data)})
+    known = {key: result[key] for key in ("config", "seed", "steps", "identity")}
+    known |= {"version": __version__, "data": fingerprint(data)}
+    save_task_model(out, task, facts, model, {**known, **(card or {})})
     write_json(out / "result.json", result)
     (out / CHECKPOINT).unlink(missing_ok=True)
     return read_json(out / "result.json")

@@ -3,19 +3,16 @@
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from pointdistill.engine.finetune import finetune
 from pointdistill.engine.log import Report
 from pointdistill.files import read_json, write_json
+from pointdistill.finetuning import starting_backbone
 from pointdistill.labelled import open_splits
-from pointdistill.models.checkpoints import load_backbone
-from pointdistill.models.point_transformer import BackboneConfig, PointTransformer
+from pointdistill.models.point_transformer import BackboneConfig
 from pointdistill.pretraining import run_pretrain, summary
 from pointdistill.quickstart.layout import Layout
 from pointdistill.recipes.quickstart import TaskRecipe
 from pointdistill.recipes.recipe import PretrainRecipe
-from pointdistill.seeding import torch_generator
 from pointdistill.tasks.base import Splits
 
 
@@ -27,15 +24,6 @@ def load_splits(layout: Layout, task: str, labels: int | None, seed: int, develo
     names = ("train", "val", "val" if developing else "test")
     store = {"classification": "objects", "part_segmentation": "parts"}.get(task, "scenes")
     return open_splits(layout.store(store), names, labels, seed)
-
-
-def starting_backbone(config: BackboneConfig, pretrained: Path | None, seed: int) -> PointTransformer:
-    """Random weights drawn by the seed, or those of a pre-training."""
-    if pretrained is not None:
-        return load_backbone(pretrained)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(torch_generator(seed, "backbone").initial_seed())
-        return PointTransformer(config)
 
 
 def pretrain_job(folder: Path, report: Report, recipe: PretrainRecipe, layout: Layout, permuted: bool) -> str:
