@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 
 from pointdistill import manifest
+from pointdistill.datasets import layouts
 from pointdistill.datasets.modelnet40 import ObjectSet, read_modelnet40
 from pointdistill.datasets.scannet.labels import read_label_map
 from pointdistill.datasets.scannet.layout import LABEL_TABLE, find_file, read_split, scan_folder
@@ -38,6 +39,7 @@ class SceneStore:
 
     path: Path
     splits: dict[str, tuple[str, ...]]
+    kind: ClassVar[str] = "scenes"
 
     @classmethod
     def open(cls, path: str | Path) -> "SceneStore":
@@ -63,10 +65,12 @@ class ObjectStore:
     Attributes:
         path: the store's folder.
         splits: number of shapes of each split.
+        kind: "objects" or "parts".
     """
 
     path: Path
     splits: dict[str, int]
+    kind: str
 
     def read(self, split: str, kind: type[Sample]) -> Sample:
         _choose(self.path, self.splits, split)
@@ -163,6 +167,38 @@ def open_part_shapes(out: str | Path, split: str) -> PartSet:
     return _open_shapes(Path(out), "parts").read(split, PartSet)
 
 
+def prepare_labels(
+    root: str | Path, out: str | Path, splits: Sequence[str] = (), workers: int | None = None
+) -> SceneStore | ObjectStore:
+    """Parse a labelled data set, whatever it is, into scenes, objects or parts.
+
+    Args:
+        root: a folder in one of the labelled layouts (`datasets.layouts`).
+        splits: which; all that the folder has lists of unless told.
+
+    Raises:
+        DataError: nothing known, no labels there, no such split, and as the three functions above.
+    """
+    root, layout = Path(root), layouts.layout_of(root)
+    lists = layouts.label_lists(root)
+    if not lists:
+        remedy = "Name a folder of ScanNetV2's labelled scenes, ModelNet40 or ShapeNetPart (docs/data.md)."
+        raise DataError(root, f"is {layout.title}: holds no lists of labelled data", remedy)
+    absent = next((split for split in splits if split not in lists), None)
+    if absent:
+        raise DataError(root, f"has no list of the split {absent!r}", f"Take one of {', '.join(lists)}.")
+    chosen = tuple(splits) or lists
+    if layout == layouts.SCANNET:
+        return prepare_scenes(root, out, chosen, workers)
+    return (prepare_objects if layout == layouts.MODELNET40 else prepare_part_shapes)(root, out, chosen)
+
+
+def in_words(store: SceneStore | ObjectStore) -> str:
+    """What a store holds, for instance "scenes (train 1201, val 312)"."""
+    sizes = {split: names if isinstance(names, int) else len(names) for split, names in store.splits.items()}
+    return f"{store.kind} ({', '.join(f'{split} {sizes[split]}' for split in layouts.usual_order(sizes))})"
+
+
 def _prepare_scene(
     root: Path, out: Path, labels_needed: bool, label_map: dict[str, int], box_classes: tuple[int, ...], scan: str
 ) -> None:
@@ -191,7 +227,7 @@ def _prepare_shapes(
 
 
 def _open_shapes(out: Path, kind: str) -> ObjectStore:
-    return ObjectStore(out, _manifest(out, kind)["splits"])
+    return ObjectStore(out, _manifest(out, kind)["splits"], kind)
 
 
 def _manifest(path: Path, kind: str) -> dict[str, Any]:

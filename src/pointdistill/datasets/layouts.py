@@ -1,6 +1,6 @@
 """What a folder is: the one place that recognises data sets, and that finds the RGB-D recordings of a split in any."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -90,6 +90,36 @@ def layout_of(root: str | Path) -> Layout:
     return known
 
 
+def is_known(root: Path) -> bool:
+    """Whether a folder is one of these."""
+    try:
+        layout_of(root)
+    except DataError:
+        return False
+    return True
+
+
+def label_lists(root: Path) -> tuple[str, ...]:
+    """Names of the splits that a folder has lists of labelled scenes or shapes of, in the usual order."""
+    layout = layout_of(root)
+    if layout == SCANNET:
+        found = scannet.split_names(root)
+    elif layout == MODELNET40:
+        found = [path.stem.removeprefix("modelnet40_") for path in root.glob("modelnet40_*.txt")]
+        found = [split for split in found if split != "shape_names"]
+    elif layout == SHAPENETPART:
+        below = (root / "train_test_split").glob("shuffled_*_file_list.json")
+        found = [path.name.removeprefix("shuffled_").removesuffix("_file_list.json") for path in below]
+    else:
+        found = []
+    return usual_order(found)
+
+
+def usual_order(splits: Iterable[str]) -> tuple[str, ...]:
+    """Names of splits: training, validation, test, then any others by name."""
+    return tuple(sorted(splits, key=lambda split: ((*_USUAL_SPLITS, split).index(split), split)))
+
+
 def select(root: str | Path, split: str = _DEFAULT_SPLIT) -> Selection:
     """The RGB-D recordings of a split, whatever layout they lie in.
 
@@ -104,7 +134,7 @@ def select(root: str | Path, split: str = _DEFAULT_SPLIT) -> Selection:
     root, layout = Path(root), layout_of(root)
     if not layout.records:
         problem = f"is {layout.title}: no RGB-D recordings to prepare frames from"
-        raise DataError(root, problem, "Name a folder of recordings; the tasks read labelled data by themselves.")
+        raise DataError(root, problem, "Name a folder of recordings, or add --labels.")
     if layout == SCANNET:
         return Selection(layout, split, [*scannet.recordings(root, split)])
     found = image_recordings(root)
