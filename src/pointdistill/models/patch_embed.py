@@ -12,15 +12,15 @@ class PatchEmbed(nn.Module):
     """The mini-PointNet, 3 -> c1 -> c2, max over the patch, concat(global, local) -> c3 -> width, max (eq. 3).
 
     The paper's channels are 128, 256, 512 and width 384 (Appendix A.1); other widths keep the proportions, unless
-    `hidden` says otherwise. Features
-    lie as (batch, channels, patches * points): each layer is a few large matrix products, each BatchNorm reduces
-    contiguous rows, and the global half of the third layer is computed once a patch instead of once a point.
+    `hidden` says otherwise. Features lie as (batch, channels, patches * points): each layer is a few large matrix
+    products, each BatchNorm reduces contiguous rows, and the global half of the third layer is computed once a patch
+    instead of once a point.
 
     Args:
         width: token width d; divisible by 3 without `hidden`.
         hidden: c1, of which c2 and c3 are the double and the fourfold; 0 is width / 3.
-        pooled: channels of the last layer, which a linear layer without activation takes to the width (Point-BERT: 256);
-            0 is the width itself, without such a layer.
+        pooled: channels that are pooled last, where a linear layer takes them to the width (256 in Point-BERT); 0 pools
+            the width itself.
     """
 
     def __init__(self, width: int, hidden: int = 0, pooled: int = 0):
