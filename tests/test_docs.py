@@ -153,7 +153,9 @@ def test_commands_exist(page):
         words = command.removeprefix("$ ").removeprefix(".venv/bin/").split()
         if len(words) > 1 and words[0] == "pointdistill" and re.fullmatch(r"[a-z]+", words[1]):
             assert words[1] in VERBS, f"{page.name}: {command}"
-            options = {f"--{name.replace('_', '-')}" for name in inspect.signature(VERBS[words[1]]).parameters}
+            options = {
+                f"--{name.rstrip('_').replace('_', '-')}" for name in inspect.signature(VERBS[words[1]]).parameters
+            }
             given = {word.partition("=")[0] for word in words if re.match(r"--[a-z]", word)}
             assert given <= options | {"--help", "--debug"}, f"{page.name}: {command}"
         if len(words) > 1 and words[0] == "make" and re.fullmatch(r"[a-z-]+", words[1]):
