@@ -306,6 +306,7 @@ def convert(
     groups: int | None = None,
     heads: int | None = None,
     quirks: bool = False,
+    up: Axis | None = None,
 ):
     """Read a peer's published checkpoint, or write a backbone for a peer's code (docs/interchange.md).
 
@@ -318,6 +319,8 @@ def convert(
         groups: patches a cloud, where the checkpoint is not of the published number (--from).
         heads: attention heads, likewise (--from).
         quirks: choose patches as the peer's own kernels do, index by index (--from).
+        up: the axis that points up in the peer's clouds (y for ModelNet40 and ShapeNet): ours then takes z up (--from)
+            or theirs that axis (--to); default: weights as they are.
     """
     from pointdistill.interchange.command import convert_from, convert_to
 
@@ -325,11 +328,11 @@ def convert(
     if (from_ is None) == (to is None):
         raise PointdistillError("give one of --from and --to. `pointdistill convert --help` says more")
     if from_ is not None:
-        convert_from(from_, source, out, groups, heads, quirks)
+        convert_from(from_, source, out, groups, heads, quirks, up)
     elif to is not None:
         if groups or heads or quirks:
             raise PointdistillError("--groups, --heads and --quirks belong to --from. Leave them out")
-        convert_to(to, source, out)
+        convert_to(to, source, out, up)
 
 
 def report(run: Annotated[Path, Positional, arg(metavar="RUN")], markdown: bool = False):

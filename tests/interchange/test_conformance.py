@@ -9,6 +9,7 @@ import torch
 from torch.testing import assert_close
 
 from pointdistill import cli
+from pointdistill.datasets.axes import to_z_up
 from pointdistill.datasets.shapenetpart import OFFICIAL_PARTS
 from pointdistill.interchange import from_peer, read_peer, to_peer
 from pointdistill.interchange.peers import PEERS
@@ -215,3 +216,23 @@ def test_there_and_back(tmp_path, capsys):
     assert {name: value.shape for name, value in to_peer("point-mae", masked).items()} == {
         name: value.shape for name, value in expected.items()
     }
+
+
+@pytest.mark.parametrize("axis", ["y", "-x"])
+def test_networks_of_shapes_with_another_axis_up_take_ours(axis):
+    points = clouds().double()
+    turned = points @ torch.from_numpy(to_z_up(axis)[:3, :3].T).double()
+    assert not torch.equal(turned, points)
+    autoencoder, segmenter = (theirs.shuffled(network) for network in (theirs.MaskedAutoencoder(), theirs.Segmenter()))
+    noise = torch.rand(2, 64 + 2 * 4, generator=torch.Generator().manual_seed(1))
+    category = torch.tensor([0, 7])
+    with torch.no_grad():
+        published, ours = (from_peer("point-mae", autoencoder.state_dict(), up=up).double() for up in (None, axis))
+        equal(ours.backbone(turned).tokens, published.backbone(points).tokens)
+        equal(ours.reconstruction(turned, noise), published.reconstruction(points, noise))
+        assert ours.reconstruction(points, noise).sub(published.reconstruction(points, noise)).abs() > 1e-3
+        back = from_peer("point-mae", to_peer("point-mae", ours.float(), up=axis))
+        for name, value in back.state_dict().items():
+            assert torch.equal(value, published.float().state_dict()[name])
+        published, ours = (from_peer("point-mae", segmenter.state_dict(), up=up).double() for up in (None, axis))
+        equal(ours(turned, category), published(points, category))

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from pointdistill import __version__
+from pointdistill.datasets.axes import Axis
 from pointdistill.errors import DataError
 from pointdistill.files import exclusive, read_json, write_atomic, write_json
 from pointdistill.interchange.peers import PEERS
@@ -21,7 +22,9 @@ from pointdistill.tensors import save_tensors
 _MODEL, _DECODER = "model.safetensors", "method.safetensors"
 
 
-def convert_from(peer: str, file: Path, out: Path, groups: int | None, heads: int | None, quirks: bool) -> None:
+def convert_from(
+    peer: str, file: Path, out: Path, groups: int | None, heads: int | None, quirks: bool, up: Axis | None
+) -> None:
     """Read a peer's checkpoint; write and say what it holds.
 
     `out` gets backbone.safetensors and backbone.json; of a fine-tuned network model.safetensors and model.json too, as
@@ -32,12 +35,13 @@ def convert_from(peer: str, file: Path, out: Path, groups: int | None, heads: in
         CheckpointError: it is no such checkpoint; see `read_peer`.
     """
     remedy = f"Give a checkpoint that {PEERS[peer].title}'s authors published, or their code wrote"
-    imported = read_peer(peer, read_checkpoint(file, remedy), groups, heads, quirks, source=file)
+    imported = read_peer(peer, read_checkpoint(file, remedy), groups, heads, quirks, up, source=file)
     card = {
         "peer": peer,
         "file": file.name,
         "sha256": file_sha256(file),
         "version": __version__,
+        "up": up or "as the peer's clouds",
         "loaded": len(imported.loaded),
         "left_out": dict(Counter(imported.left_out.values())),
     }
@@ -45,11 +49,11 @@ def convert_from(peer: str, file: Path, out: Path, groups: int | None, heads: in
         _claim(out, card)
         save_backbone(imported.backbone, out, card)
         _save_whole(imported, out, card)
-    for line in _report(imported, file, out):
+    for line in _report(imported, file, out, up):
         print(line)
 
 
-def convert_to(peer: str, backbone: Path, out: Path) -> None:
+def convert_to(peer: str, backbone: Path, out: Path, up: Axis | None) -> None:
     """Write a backbone as a file for a peer's code. It is the one file in pickle's format that is written here, since
     their code reads no other: a dictionary of names, tensors and one line of text, which `weights_only` reads.
 
@@ -62,7 +66,7 @@ def convert_to(peer: str, backbone: Path, out: Path) -> None:
         raise DataError(out, "is not called .pth", "Name a file that ends in .pth")
     if out.exists():
         raise DataError(out, "exists already", "Name another file, or delete this one")
-    tensors = to_peer(peer, load_backbone(backbone))
+    tensors = to_peer(peer, load_backbone(backbone), up)
     content = {"base_model": tensors, "source": f"pointdistill {__version__}"}
     write_atomic(out, lambda target: torch.save(content, target))
     print(f"{out}: {len(tensors)} tensors in the names of {PEERS[peer].title}'s pre-training, under base_model")
@@ -90,7 +94,7 @@ def _save_whole(imported: Imported, out: Path, card: dict) -> None:
         save_tensors(out / _DECODER, module.state_dict(), {"identity": card["sha256"][:16]})
 
 
-def _report(imported: Imported, file: Path, out: Path) -> list[str]:
+def _report(imported: Imported, file: Path, out: Path, up: Axis | None) -> list[str]:
     """What was read, what was left, what the file did not tell."""
     config, task = imported.backbone.config, imported.task
     what = f"{task.name.replace('_', ' ')} model" if task else "backbone"
@@ -113,4 +117,8 @@ def _report(imported: Imported, file: Path, out: Path) -> list[str]:
     ]
     if quirks:
         lines.append(f"patches as {PEERS[imported.peer].title}'s kernels choose them: {', '.join(quirks)}")
+    if up:
+        lines.append(f"turned: takes clouds with z up, where {PEERS[imported.peer].title}'s have {up} up")
+    else:
+        lines.append("takes clouds as they were published to it; shapes with y up: --up y makes it take ours, z up")
     return [*lines, f"written to {out}"]

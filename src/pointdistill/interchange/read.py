@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pointdistill.datasets.axes import Axis
 from pointdistill.errors import CheckpointError, PointdistillError
 from pointdistill.interchange.kinds import Kind, halves_of_convs1, is_classifier, kind_of
 from pointdistill.interchange.peers import PEERS, Peer, left_out
+from pointdistill.interchange.turn import take_z_up
 from pointdistill.io.pth import require_tensors
 from pointdistill.models.point_transformer import BackboneConfig, PointTransformer
 from pointdistill.tasks.classification import Classification
@@ -49,10 +51,15 @@ class Imported:
 
 
 def from_peer(
-    name: str, state_dict: Mapping[str, Any], groups: int | None = None, heads: int | None = None, quirks: bool = False
+    name: str,
+    state_dict: Mapping[str, Any],
+    groups: int | None = None,
+    heads: int | None = None,
+    quirks: bool = False,
+    up: Axis | None = None,
 ) -> nn.Module:
     """The module of a peer's checkpoint; see `read_peer`."""
-    return read_peer(name, state_dict, groups, heads, quirks).module
+    return read_peer(name, state_dict, groups, heads, quirks, up).module
 
 
 def read_peer(
@@ -61,6 +68,7 @@ def read_peer(
     groups: int | None = None,
     heads: int | None = None,
     quirks: bool = False,
+    up: Axis | None = None,
     source: str | Path = "state dict",
 ) -> Imported:
     """A peer's checkpoint as one of our modules, whose outputs equal those of the peer's code to float32 rounding.
@@ -75,6 +83,8 @@ def read_peer(
         heads: attention heads, likewise.
         quirks: choose patches as the peer's kernels do, index by index, where they are not exact sampling and search
             (docs/interchange.md). Off, patches are those of every backbone here.
+        up: the axis that points up in the clouds that the peer's network saw (ModelNet40's, ShapeNet's: y), where the
+            module is to take clouds with z up, as data sets are read here. None takes clouds as the peer does.
         source: the file, for errors.
 
     Raises:
@@ -100,6 +110,8 @@ def read_peer(
     except KeyError as error:
         raise CheckpointError(source, f"not {peer.title}'s: {error.args[0]} is missing", _REMEDY) from None
     _fill(kind, halves_of_convs1(kept), source, f"a checkpoint of {peer.title} that is known here")
+    if up is not None:
+        take_z_up(kind.module, up)
     return Imported(name, kind.module.eval(), kind.task, tuple(kept), omitted)
 
 

@@ -1,10 +1,14 @@
 """Our modules under the names of a peer's code."""
 
+from copy import deepcopy
+
 import torch
 from torch import Tensor, nn
 
+from pointdistill.datasets.axes import Axis
 from pointdistill.errors import PointdistillError
 from pointdistill.interchange.names import backbone_layout, decoder_layout
+from pointdistill.interchange.turn import take_z_up
 from pointdistill.methods.point_mae import PointMAE
 from pointdistill.models.point_transformer import BackboneConfig, PointTransformer
 
@@ -12,13 +16,15 @@ _PREFIX = "MAE_encoder."
 _HIDDEN = 128
 
 
-def to_peer(name: str, module: nn.Module) -> dict[str, Tensor]:
+def to_peer(name: str, module: nn.Module, up: Axis | None = None) -> dict[str, Tensor]:
     """A backbone as Point-MAE's pre-training names it, which is what its fine-tuning code (and that of most who built
     on it) loads: `torch.save({"base_model": to_peer("point-mae", backbone)}, FILE)`.
 
     Args:
         name: point-mae, the only one.
         module: a `PointTransformer`, or a `PointMAE` with its decoder.
+        up: the axis that points up in the clouds that the peer's code will show it (ModelNet40's, ShapeNet's: y), where
+            the module knows clouds with z up. None writes it as it is.
 
     Raises:
         PointdistillError: no such peer; a module that Point-MAE's code has no place for.
@@ -34,6 +40,9 @@ def to_peer(name: str, module: nn.Module) -> dict[str, Tensor]:
     else:
         raise PointdistillError(f"a {type(module).__name__} cannot be written: give a backbone")
     _require_place(config)
+    if up is not None:
+        module = deepcopy(module)
+        take_z_up(module, up, back=True)
     tensors = module.state_dict()
     shapes = layout.shapes(tensors)
     # Copies of their own: torch.save writes a view's whole storage.
