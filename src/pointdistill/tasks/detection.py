@@ -1,8 +1,8 @@
-"""Object detection in rooms (paper section 4.2.1, Appendix A.2): 3DETR on ScanNetV2's axis-aligned boxes."""
+"""Object detection in rooms (paper section 4.2.1, Appendix A.2): 3DETR, on ScanNetV2 or any set of upright boxes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -10,25 +10,38 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from pointdistill.augment import rotation_z
-from pointdistill.datasets.scannet import DETECTION_CLASSES, Scene
+from pointdistill.datasets.scannet import DETECTION_CLASSES, Scene, class_names
 from pointdistill.geometry import (
     count_points_in_boxes,
     farthest_point_sample,
     nms_3d,
     points_in_boxes,
     squared_distances,
+    transform_boxes,
 )
+from pointdistill.geometry.boxes import with_heading
 from pointdistill.losses import Losses
 from pointdistill.metrics import AveragePrecision3D, linear_probe
-from pointdistill.models.detr3d import Decoder, DecoderConfig, Proposals, encode_metric, extent_of
+from pointdistill.models.detr3d import (
+    Decoder,
+    DecoderConfig,
+    Proposals,
+    encode_abstracted,
+    encode_metric,
+    extent_of,
+)
+from pointdistill.models.detr3d_encoder import SceneTransformer
 from pointdistill.models.point_transformer import PointTransformer
+from pointdistill.models.set_abstraction import SetAbstraction
 from pointdistill.seeding import numpy_generator
 from pointdistill.tasks.base import Figures, Sample, Splits, TaskModel, device_of, known
 from pointdistill.tasks.checks import check_scenes
+from pointdistill.tasks.cuboid import RandomCuboid
 from pointdistill.tasks.sampling import choose
 from pointdistill.tasks.set_loss import SetLossConfig, set_loss
 
 Scenes = Sequence[Scene]
+SceneBackbone = PointTransformer | SceneTransformer
 
 
 @dataclass(frozen=True)
@@ -37,12 +50,12 @@ class RoomBatch:
 
     Attributes:
         points: metres, axis-aligned scene frame, z up.
-        boxes: centre and size, metres; a scene's true boxes first, then zeros.
+        boxes: centre, size and heading, metres and radians; a scene's true boxes first, then zeros.
         classes: class index of each box, -1 for padding.
     """
 
     points: Float[Tensor, "batch points 3"]
-    boxes: Float[Tensor, "batch boxes 6"]
+    boxes: Float[Tensor, "batch boxes 7"]
     classes: Int[Tensor, "batch boxes"]
 
 
@@ -51,13 +64,13 @@ class Detections:
     """The boxes found in one room, best first.
 
     Attributes:
-        boxes: centre and size, metres, axis-aligned scene frame.
+        boxes: centre, size and heading, metres and radians, axis-aligned scene frame.
         scores: probability of being an object.
         classes: most probable class index.
         class_scores: probability of each class times that of being an object: what AP is computed on.
     """
 
-    boxes: Float[np.ndarray, "kept 6"]
+    boxes: Float[np.ndarray, "kept 7"]
     scores: Float[np.ndarray, " kept"]
     classes: Int[np.ndarray, " kept"]
     class_scores: Float[np.ndarray, "kept classes"]
@@ -66,17 +79,33 @@ class Detections:
 class DetectionModel(TaskModel):
     """3DETR on the backbone; see `models.detr3d`."""
 
-    backbone: PointTransformer
+    backbone: SceneBackbone
 
-    def __init__(self, backbone: PointTransformer, mean_size: Float[Tensor, "3"], task: "Detection"):
+    def __init__(self, backbone: SceneBackbone, mean_size: Float[Tensor, "3"], task: "Detection"):
         super().__init__(backbone)
         self.group_count, self.group_size = task.group_count, task.group_size
+        self.tokeniser = None
+        if task.tokens == "set_abstraction" and isinstance(backbone, PointTransformer):
+            self.tokeniser = SetAbstraction(task.group_count, backbone.width, radius=task.radius, size=task.ball_size)
         self.decoder = Decoder(backbone.width, len(task.classes), task.decoder, mean_size)
 
     def forward(self, points: Float[Tensor, "batch points 3"]) -> Proposals:
         """Box proposals for rooms in metres, axis-aligned scene frame, z up."""
-        tokens, centres = encode_metric(self.backbone, points, self.group_count, self.group_size)
+        if self.tokeniser is not None and isinstance(self.backbone, PointTransformer):
+            tokens, centres = encode_abstracted(self.backbone, self.tokeniser, points)
+        else:
+            tokens, centres = scene_tokens(self.backbone, points, self.group_count, self.group_size)
         return self.decoder(tokens, centres, extent_of(points))
+
+
+def scene_tokens(
+    backbone: SceneBackbone, points: Float[Tensor, "batch points 3"], group_count: int, group_size: int
+) -> tuple[Float[Tensor, "batch tokens width"], Float[Tensor, "batch tokens 3"]]:
+    """Tokens of rooms in metres and their centres in metres, by the backbone's own tokeniser."""
+    if isinstance(backbone, SceneTransformer):
+        found = backbone(points)
+        return found.tokens, found.centres
+    return encode_metric(backbone, points, group_count, group_size)
 
 
 @dataclass(frozen=True)
@@ -85,15 +114,22 @@ class Detection:
 
     Attributes:
         points: points drawn from each room, afresh each epoch.
-        group_count, group_size: patches, the tokeniser's own (docs/paper.md, detection tokens).
+        tokens: "patches": the pre-trained tokeniser's; "set_abstraction": 3DETR's, from nothing, in its place
+            (docs/paper.md, detection tokens). A backbone of 3DETR's own brings its tokens.
+        group_count: tokens a room.
+        group_size: points a patch.
+        radius, ball_size: of the set abstraction's balls, metres; points a ball.
         decoder: the decoder's sizes and form.
         set_loss: costs of the matching, weights of the loss.
         flip: mirror training rooms along x and along y, each with probability 1/2.
         quarter_turns: turn training rooms by a random multiple of 90 degrees (boxes stay tight).
-        rotation: training rooms are turned about z by U[-rotation, rotation] degrees; boxes are refitted around.
+        rotation: training rooms are turned about z by U[-rotation, rotation] degrees; axis-aligned boxes (a single bin
+            of headings, or none) are refitted around, others turn along.
+        cuboid: training rooms are cut to a random cuboid; None leaves them whole.
         scale: range of the training rooms' uniform scale.
         minimum_points: boxes that hold fewer of the room's points are dropped in tests.
-        count_points: how many of the room's vertices (random) this is counted on.
+        count_points: how many of the room's vertices (random) this is counted on; None counts the points that the
+            network saw, as 3DETR does.
         nms: IoU above which class-wise non-maximum suppression removes the weaker box.
         threshold: least probability of being an object.
         classes: NYU40 ids, in the order of the class indices.
@@ -103,31 +139,35 @@ class Detection:
     metric: ClassVar[str] = "ap25"
 
     points: int = 40_000
+    tokens: Literal["patches", "set_abstraction"] = "patches"
     group_count: int = 2048
     group_size: int = 32
+    radius: float = 0.2
+    ball_size: int = 64
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     set_loss: SetLossConfig = field(default_factory=SetLossConfig)
     flip: bool = True
     quarter_turns: bool = False
     rotation: float = 5.0
     scale: tuple[float, float] = (1.0, 1.0)
+    cuboid: RandomCuboid | None = field(default_factory=RandomCuboid)
     minimum_points: int = 5
-    count_points: int = 40_000
+    count_points: int | None = None
     nms: float = 0.25
     threshold: float = 0.05
     classes: tuple[int, ...] = tuple(c.nyu40 for c in DETECTION_CLASSES)
 
     def check(self, data: Splits[Scenes]) -> None:
         """Finite coordinates, boxes of positive size, enough vertices: else DataError."""
-        check_scenes(data, minimum=self.group_count, boxes=True)
+        check_scenes(data, minimum=self.group_count, boxes=True, headings=self._turn_boxes)
 
     def size(self, split: Scenes) -> int:
         """Number of rooms."""
         return len(split)
 
-    def model(self, backbone: PointTransformer, data: Splits[Scenes]) -> DetectionModel:
+    def model(self, backbone: SceneBackbone, data: Splits[Scenes]) -> DetectionModel:
         """The backbone with a fresh decoder."""
-        sizes = np.concatenate([scene.boxes[:, 3:] for scene in data.train])
+        sizes = np.concatenate([scene.boxes[:, 3:6] for scene in data.train])
         return DetectionModel(backbone, torch.from_numpy(sizes.mean(0, dtype=np.float32)), self)
 
     def batch(self, split: Scenes, samples: list[Sample], seed: int) -> RoomBatch:
@@ -149,8 +189,7 @@ class Detection:
         points = self._test_points(scene, seed)
         proposals = model(torch.from_numpy(points)[None].to(device_of(model)))
         probability = proposals.logits[-1, 0].softmax(-1).cpu()
-        boxes = torch.cat([proposals.centres[-1, 0], proposals.sizes[-1, 0]], -1).cpu()
-        return self._filter(boxes, probability, scene, seed)
+        return self._filter(proposals.boxes[-1, 0].cpu(), probability, scene, seed)
 
     def baseline(self, data: Splits[Scenes]) -> Figures:
         """Boxes of the mean training size around farthest points, each scored with the classes' shares."""
@@ -160,12 +199,12 @@ class Detection:
         for scene in data.test:
             points = torch.from_numpy(self._test_points(scene, 0))[None]
             places = points[0, farthest_point_sample(points, self.decoder.queries)[0]]
-            sizes = torch.from_numpy(boxes[:, 3:].mean(0)).expand_as(places)
+            sizes = torch.from_numpy(boxes[:, 3:6].mean(0)).expand_as(places)
             probability = torch.cat([shares, shares.new_zeros(1)]).expand(len(places), -1)
-            found.append(self._filter(torch.cat([places, sizes], -1), probability, scene, 0))
+            found.append(self._filter(with_heading(torch.cat([places, sizes], -1)), probability, scene, 0))
         return self._score(found, data.test)
 
-    def probe(self, backbone: PointTransformer, data: Splits[Scenes], seed: int) -> Figures:
+    def probe(self, backbone: SceneBackbone, data: Splits[Scenes], seed: int) -> Figures:
         """Class of the object in a true box, by a linear classifier on the frozen tokens inside it.
 
         Not a detection metric: the boxes are given. It asks whether a frozen token knows what it lies on. Features are
@@ -178,13 +217,13 @@ class Detection:
 
     @torch.inference_mode()
     def _box_rows(
-        self, backbone: PointTransformer, split: Scenes, seed: int
+        self, backbone: SceneBackbone, split: Scenes, seed: int
     ) -> tuple[Float[Tensor, "rows width"], Int[np.ndarray, " rows"]]:
         backbone.eval()
         features, labels = [], []
         for scene in split:
             points = torch.from_numpy(self._test_points(scene, seed))[None].to(device_of(backbone))
-            (tokens,), (centres,) = encode_metric(backbone, points, self.group_count, self.group_size)
+            (tokens,), (centres,) = scene_tokens(backbone, points, self.group_count, self.group_size)
             true, classes = self._true(scene)
             boxes = torch.from_numpy(true).to(centres)
             nearest = squared_distances(boxes[:, :3], centres).argmin(1)
@@ -196,14 +235,17 @@ class Detection:
 
     def _filter(
         self,
-        boxes: Float[Tensor, "queries 6"],
+        boxes: Float[Tensor, "queries 7"],
         probability: Float[Tensor, "queries classes_and_background"],
         scene: Scene,
         seed: int,
     ) -> Detections:
         """Drop empty boxes, then duplicates of the same class, then improbable ones (3DETR's order)."""
-        counted = choose(numpy_generator(seed, "count", scene.name), len(scene.points), self.count_points)
-        filled = count_points_in_boxes(torch.from_numpy(scene.points[counted]), boxes) >= self.minimum_points
+        counted = self._test_points(scene, seed)
+        if self.count_points is not None:
+            chosen = choose(numpy_generator(seed, "count", scene.name), len(scene.points), self.count_points)
+            counted = scene.points[chosen]
+        filled = count_points_in_boxes(torch.from_numpy(counted), boxes) >= self.minimum_points
         boxes, probability = boxes[filled], probability[filled]
         objectness, classes = 1 - probability[:, -1], probability[:, :-1].argmax(-1)
         kept = nms_3d(boxes, objectness, classes, self.nms)
@@ -217,8 +259,7 @@ class Detection:
         )
 
     def _score(self, found: list[Detections], split: Scenes) -> Figures:
-        names = {c.nyu40: c.name for c in DETECTION_CLASSES}
-        state = AveragePrecision3D([names.get(c, str(c)) for c in self.classes])
+        state = AveragePrecision3D(class_names(self.classes))
         for detections, scene in zip(found, split, strict=True):
             state.update_all_classes(detections.boxes, detections.class_scores, *self._true(scene))
         scores = state.compute()
@@ -235,18 +276,26 @@ class Detection:
 
     def _augmented(
         self, scene: Scene, generator: np.random.Generator
-    ) -> tuple[Float[np.ndarray, "points 3"], Float[np.ndarray, "boxes 6"], Int[np.ndarray, " boxes"]]:
-        points = scene.points[choose(generator, len(scene.points), self.points)]
-        boxes, classes = self._true(scene)
+    ) -> tuple[Float[np.ndarray, "points 3"], Float[np.ndarray, "boxes 7"], Int[np.ndarray, " boxes"]]:
+        points, (boxes, classes) = scene.points, self._true(scene)
+        if self.cuboid is not None:
+            kept, inside = self.cuboid(points, boxes, generator)
+            points, boxes, classes = points[kept], boxes[inside], classes[inside]
+        points = points[choose(generator, len(points), self.points)]
         matrix = rotation_z(np.deg2rad(generator.uniform(-self.rotation, self.rotation))).astype(np.float32)
         if self.quarter_turns:
             matrix = rotation_z(np.pi / 2 * generator.integers(4)).astype(np.float32) @ matrix
         if self.flip:
             matrix = np.diag(np.array([*generator.choice([-1.0, 1.0], 2), 1.0], np.float32)) @ matrix
         matrix = matrix * np.float32(generator.uniform(*self.scale))
-        return points @ matrix.T, transform_boxes(boxes, matrix), classes
+        return points @ matrix.T, transform_boxes(boxes, matrix, self._turn_boxes), classes
 
-    def _true(self, scene: Scene) -> tuple[Float[np.ndarray, "boxes 6"], Int[np.ndarray, " boxes"]]:
+    @property
+    def _turn_boxes(self) -> bool:
+        """Whether boxes have headings that turn with the room."""
+        return (self.decoder.angle_bins or 1) > 1
+
+    def _true(self, scene: Scene) -> tuple[Float[np.ndarray, "boxes 7"], Int[np.ndarray, " boxes"]]:
         kept = np.isin(scene.box_classes, self.classes)
         index = {nyu40: number for number, nyu40 in enumerate(self.classes)}
         classes = np.array([index[int(nyu40)] for nyu40 in scene.box_classes[kept]], np.int64)
@@ -254,7 +303,7 @@ class Detection:
 
     def _batch(self, rooms: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> RoomBatch:
         most = max(1, *(len(classes) for _, _, classes in rooms))
-        boxes = torch.zeros(len(rooms), most, 6)
+        boxes = torch.zeros(len(rooms), most, 7)
         labels = torch.full((len(rooms), most), -1)
         for row, (_, true, classes) in enumerate(rooms):
             boxes[row, : len(true)] = torch.from_numpy(true)
@@ -263,10 +312,3 @@ class Detection:
 
     def _test_points(self, scene: Scene, seed: int) -> Float[np.ndarray, "points 3"]:
         return scene.points[choose(numpy_generator(seed, "test", scene.name), len(scene.points), self.points)]
-
-
-def transform_boxes(
-    boxes: Float[np.ndarray, "boxes 6"], matrix: Float[np.ndarray, "3 3"]
-) -> Float[np.ndarray, "boxes 6"]:
-    """The smallest axis-aligned boxes around boxes that went through a linear map (mirror, rotation, scale)."""
-    return np.concatenate([boxes[:, :3] @ matrix.T, boxes[:, 3:] @ np.abs(matrix).T], axis=1)
