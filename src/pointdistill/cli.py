@@ -11,6 +11,7 @@ from pointdistill.errors import PointdistillError
 
 Positional, arg = tyro.conf.Positional, tyro.conf.arg
 Axis = Literal["x", "-x", "y", "-y", "z", "-z"]
+Peer = Literal["point-mae", "point-bert", "maskpoint", "recon", "act"]
 
 
 def _at_least(least: int, **options: int | None) -> None:
@@ -348,6 +349,43 @@ def bench(
         sens.main(path, frames, every, reference)
 
 
+def convert(
+    source: Annotated[Path, Positional, arg(metavar="FILE")],
+    out: Annotated[Path, Positional, arg(metavar="OUT")],
+    from_: Annotated[Peer | None, arg(name="from")] = None,
+    to: Literal["point-mae"] | None = None,
+    groups: int | None = None,
+    heads: int | None = None,
+    quirks: bool = False,
+    up: Axis | None = None,
+):
+    """Read a peer's published checkpoint, or write a backbone for a peer's code (docs/interchange.md).
+
+    Args:
+        source: with --from, the peer's .pth file; with --to, backbone.safetensors or the folder that holds it.
+        out: with --from, a folder for backbone.safetensors (and model.safetensors, of a fine-tuned network); with --to,
+            a .pth file.
+        from_: whose checkpoint it is.
+        to: in whose names to write.
+        groups: patches a cloud, where the checkpoint is not of the published number (--from).
+        heads: attention heads, likewise (--from).
+        quirks: choose patches as the peer's own kernels do, index by index (--from).
+        up: the axis that points up in the peer's clouds (y for ModelNet40 and ShapeNet): ours then takes z up (--from)
+            or theirs that axis (--to); default: weights as they are.
+    """
+    from pointdistill.interchange.command import convert_from, convert_to
+
+    _at_least(1, groups=groups, heads=heads)
+    if (from_ is None) == (to is None):
+        raise PointdistillError("give one of --from and --to. `pointdistill convert --help` says more")
+    if from_ is not None:
+        convert_from(from_, source, out, groups, heads, quirks, up)
+    elif to is not None:
+        if groups or heads or quirks:
+            raise PointdistillError("--groups, --heads and --quirks belong to --from. Leave them out")
+        convert_to(to, source, out, up)
+
+
 def report(run: Annotated[Path, Positional, arg(metavar="RUN")], markdown: bool = False):
     """Write report.html anew from a run's results.json.
 
@@ -373,6 +411,7 @@ VERBS = {
     "caption": caption,
     "classify": classify,
     "embed": embed,
+    "convert": convert,
     "bench": bench,
     "report": report,
 }
