@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pointdistill.datasets.modelnet40 import ObjectSet
+from pointdistill.datasets.objects import ObjectSet
 from pointdistill.datasets.shapenetpart import PartSet
 from pointdistill.engine.finetune import finetune
 from pointdistill.engine.log import Report
