@@ -82,6 +82,7 @@ def prepare(
     workers: int | None = None,
     scheduler: str | None = None,
     up: Axis | None = None,
+    variant: str | None = None,
 ):
     """Walk RGB-D recordings, run the frozen teacher once a frame, write a store of clouds and targets.
 
@@ -90,7 +91,7 @@ def prepare(
 
     Args:
         data: folder of the data set: ScanNetV2, TUM RGB-D, 7-Scenes, Redwood or Open3D, or one with recording.json;
-            with --labels ScanNetV2, ModelNet40 or ShapeNetPart.
+            with --labels ScanNetV2, ModelNet40, ScanObjectNN or ShapeNetPart.
         out: folder of the store.
         labels: the labelled data of the folder instead of its recordings.
         split: which split list to take recordings from, default train; `all` takes every recording. A folder without
@@ -105,6 +106,7 @@ def prepare(
         scheduler: work on the workers of this dask scheduler instead, for instance tcp://node7:8786; they must see
             DATA, OUT and the teacher under the same paths.
         up: the axis of the recordings' world that points up, where they do not say so; poses are turned to have z up.
+        variant: of ScanObjectNN: obj_only, obj_bg or pb_t50_rs, with --labels.
     """
     from contextlib import nullcontext
 
@@ -115,8 +117,10 @@ def prepare(
     _at_least(1, every=every, points=points, keep_images=keep_images, workers=workers)
     if labels:
         return _prepare_labels(
-            data, out, split, workers, teacher=teacher, keep_images=keep_images, up=up, scheduler=scheduler
+            data, out, split, workers, variant, teacher=teacher, keep_images=keep_images, up=up, scheduler=scheduler
         )
+    if variant:
+        raise PointdistillError("--variant belongs to --labels. Leave it out")
     if len(split) > 1:
         raise PointdistillError("several --split belong to --labels; recordings are prepared a split a store")
     if scheduler and workers:
@@ -139,13 +143,15 @@ def prepare(
         )
 
 
-def _prepare_labels(data: Path, out: Path, splits: tuple[str, ...], workers: int | None, **of_frames: object) -> None:
+def _prepare_labels(
+    data: Path, out: Path, splits: tuple[str, ...], workers: int | None, variant: str | None, **of_frames: object
+) -> None:
     from pointdistill.prepare import in_words, prepare_labels
 
     given = next((name for name, value in of_frames.items() if value is not None), None)
     if given:
         raise PointdistillError(f"--{given.replace('_', '-')} belongs to recordings. Leave it out with --labels")
-    store = prepare_labels(data, out, splits, workers)
+    store = prepare_labels(data, out, splits, workers, variant)
     print(f"{store.path}: {in_words(store)}")
 
 

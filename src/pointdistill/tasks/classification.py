@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from pointdistill.augment import rotate_yaw, scale_and_shift
-from pointdistill.datasets.modelnet40 import ObjectSet
+from pointdistill.datasets.objects import ObjectSet
 from pointdistill.errors import DataError
 from pointdistill.geometry import farthest_point_sample
 from pointdistill.losses import Losses
