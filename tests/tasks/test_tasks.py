@@ -96,7 +96,9 @@ def test_every_parameter_gets_a_gradient_and_the_loss_falls(case: tuple[Task, Sp
         losses.append(loss.item())
     # A bias before BatchNorm is cancelled by it: its gradient is rounding, or exactly zero.
     cancelled = {"backbone.patch_embed.local1.bias", "backbone.patch_embed.merge.bias"}
-    assert {name for name, _ in model.named_parameters()} - reached <= cancelled
+    single = "decoder.heads.angle."  # a choice among one bin of headings (3DETR on ScanNet) has nothing to learn
+    silent = {name for name, _ in model.named_parameters() if not name.startswith(single)} - reached
+    assert silent <= cancelled
     assert np.mean(losses[-3:]) < 0.9 * np.mean(losses[:3])
 
 

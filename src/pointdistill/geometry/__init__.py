@@ -7,10 +7,14 @@ from pointdistill.geometry.ball_query import ball_query
 from pointdistill.geometry.boxes import (
     corners,
     count_points_in_boxes,
+    giou_3d,
     giou_aligned,
+    hull,
+    iou_3d,
     iou_aligned,
     nms_3d,
     points_in_boxes,
+    transform_boxes,
 )
 from pointdistill.geometry.cameras import project, transform, unproject
 from pointdistill.geometry.chamfer import chamfer_l1, chamfer_l2
@@ -30,9 +34,12 @@ __all__ = [
     "count_points_in_boxes",
     "farthest_point_sample",
     "gather",
+    "giou_3d",
     "giou_aligned",
     "group_patches",
+    "hull",
     "interpolate",
+    "iou_3d",
     "iou_aligned",
     "knn",
     "knn_features",
@@ -43,5 +50,6 @@ __all__ = [
     "three_nearest",
     "to_unit_sphere",
     "transform",
+    "transform_boxes",
     "unproject",
 ]
