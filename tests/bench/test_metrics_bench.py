@@ -39,7 +39,7 @@ def test_figures_of_a_few_scenes(capsys):
     cli.main(["bench", "metrics", "--scenes", "3"])
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("3 scenes of 256 proposals, 18 classes; ")
-    assert re.match(r"AP at IoU 0\.25 and 0\.5: \d+\.\d\d s \(suppression .* limit 3 s or less: (held|MISSED)$", said[1])
+    assert re.match(r"AP at IoU 0\.25 and 0\.5: \d+\.\d\d s \(suppression .* 3 s or less: (held|MISSED)$", said[1])
     assert said[2].startswith("points in boxes, 40,000 points a scene: ")
     assert said[3].startswith("mIoU of 384,615 vertices: ")
 
