@@ -1,7 +1,9 @@
-"""3DETR, written anew from its paper and the layout of its checkpoints: sequence first, convolutions, one loop a ball."""
+"""3DETR, written anew from its paper and the layout of its checkpoints: sequence first, convolutions, a loop over
+balls."""
 
 import math
 from collections import OrderedDict
+from itertools import pairwise
 
 import torch
 from peer_networks import farthest
@@ -14,7 +16,7 @@ class Shared(nn.Module):
     def __init__(self, count, radius, size, widths):
         super().__init__()
         self.count, self.radius, self.size, self.mlp_module = count, radius, size, nn.Sequential()
-        for index, (before, after) in enumerate(zip(widths, widths[1:], strict=False)):
+        for index, (before, after) in enumerate(pairwise(widths)):
             norm = nn.Sequential(OrderedDict(bn=nn.BatchNorm2d(after)))
             layer = OrderedDict(conv=nn.Conv2d(before, after, 1, bias=False), bn=norm, activation=nn.ReLU())
             self.mlp_module.add_module(f"layer{index}", nn.Sequential(layer))
