@@ -36,7 +36,7 @@ def checkpoint(network):
 def rooms(points=400):
     generator = torch.Generator().manual_seed(0)
     clouds = torch.rand(2, points, 3, generator=generator) * torch.tensor([2.0, 1.5, 1.0]) - 0.4
-    clouds[:, points // 3 :] *= 0.02  # most points near the origin, but not the one that sampling begins with
+    clouds[:, 60:] *= 0.01  # most points near the origin, but not the one that sampling begins with
     return clouds
 
 
