@@ -20,7 +20,7 @@ def scannet_segmentation() -> DownstreamRecipe:
         name="scannet-segmentation",
         task=SemanticSegmentation(points=8192, group_count=256, group_size=32),
         backbone=BackboneConfig(),
-        optimisation=FinetuneConfig(batch_size=32, lr=1e-3, weight_decay=0.01, log_every=50),
+        optimisation=FinetuneConfig(batch_size=32, lr=1e-3, weight_decay=0.01, log_every=50, optimiser="adam"),
         epochs=200,
         warmup_epochs=10,
         eval_epochs=10,
