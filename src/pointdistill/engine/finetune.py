@@ -91,7 +91,8 @@ def finetune(
         device: where to train.
 
     Returns:
-        What result.json holds: task, metric, value (the main figure on the test split), test, curve, steps, seconds,
+        What result.json holds: task, metric, value (the main figure on the test split), test, curve, best (the highest
+        point of the curve, None without one; where validation is the test split, chosen by the test), steps, seconds,
         seed, config, identity.
 
     Raises:
@@ -222,6 +223,7 @@ def _finish(
         "value": test[task.metric],
         "test": test,
         "curve": curve,
+        "best": max((value for _, value in curve if value is not None), default=None),
         "steps": config.steps,
         "seconds": round(seconds, 2),
         "seed": seed,
