@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from pointdistill.geometry import farthest_point_sample, gather, to_unit_sphere
 from pointdistill.models.heads import PointwiseMLP
 from pointdistill.models.point_transformer import PointTransformer
+from pointdistill.models.set_abstraction import SetAbstraction
 
 
 @dataclass(frozen=True)
@@ -294,3 +295,16 @@ def encode_metric(
     unit = to_unit_sphere(points)
     features = backbone(unit.points, group_count, group_size)
     return features.tokens, features.centres * unit.radius + unit.centre
+
+
+def encode_abstracted(
+    backbone: PointTransformer, tokeniser: SetAbstraction, points: Float[Tensor, "batch points 3"]
+) -> tuple[Float[Tensor, "batch tokens width"], Float[Tensor, "batch tokens 3"]]:
+    """The same with set abstraction, on the cloud in metres, in the place of the backbone's own patches.
+
+    The blocks keep their position embedding, of the centres in the unit sphere (docs/paper.md, detection tokens).
+    """
+    unit = to_unit_sphere(points)
+    centres, tokens, _ = tokeniser(points)
+    positions = backbone.position_embed((centres - unit.centre) / unit.radius)
+    return backbone.norm(backbone.trace(tokens, positions).outputs[-1]), centres
