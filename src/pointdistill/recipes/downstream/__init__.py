@@ -5,6 +5,11 @@ from collections.abc import Callable
 
 from pointdistill.recipes.downstream.part_segmentation import shapenetpart
 from pointdistill.recipes.downstream.recipe import DownstreamRecipe
+from pointdistill.recipes.downstream.semantic_segmentation import (
+    scannet_dgcnn,
+    scannet_segmentation,
+    scannet_segmentation_colour,
+)
 from pointdistill.recipes.downstream.small import (
     classification_small,
     detection_small,
@@ -13,6 +18,9 @@ from pointdistill.recipes.downstream.small import (
 )
 
 RECIPES: dict[str, Callable[[], DownstreamRecipe]] = {
+    "scannet-segmentation": scannet_segmentation,
+    "scannet-segmentation-colour": scannet_segmentation_colour,
+    "scannet-dgcnn": scannet_dgcnn,
     "shapenetpart": shapenetpart,
     "classification-small": classification_small,
     "part-segmentation-small": part_segmentation_small,
