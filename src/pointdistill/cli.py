@@ -11,7 +11,7 @@ from pointdistill.errors import PointdistillError
 
 Positional, arg = tyro.conf.Positional, tyro.conf.arg
 Axis = Literal["x", "-x", "y", "-y", "z", "-z"]
-Peer = Literal["point-mae", "point-bert", "maskpoint", "recon", "act"]
+Peer = Literal["point-mae", "point-bert", "maskpoint", "recon", "act", "3detr"]
 
 
 def _at_least(least: int, **options: int | None) -> None:

@@ -17,6 +17,8 @@ from pointdistill.io.pth import read_checkpoint
 from pointdistill.manifest import file_sha256
 from pointdistill.methods.point_mae import PointMAE
 from pointdistill.models.checkpoints import load_backbone, save_backbone
+from pointdistill.models.detr3d_encoder import SceneTransformerConfig
+from pointdistill.models.point_transformer import BackboneConfig, PointTransformer
 from pointdistill.tensors import save_tensors
 
 _MODEL, _DECODER = "model.safetensors", "method.safetensors"
@@ -47,7 +49,8 @@ def convert_from(
     }
     with exclusive(out):
         _claim(out, card)
-        save_backbone(imported.backbone, out, card)
+        if isinstance(imported.backbone, PointTransformer):
+            save_backbone(imported.backbone, out, card)
         _save_whole(imported, out, card)
     for line in _report(imported, file, out, up):
         print(line)
@@ -74,11 +77,11 @@ def convert_to(peer: str, backbone: Path, out: Path, up: Axis | None) -> None:
 
 def _claim(out: Path, card: dict) -> None:
     """Refuse a folder that holds anything but an earlier conversion of the same file."""
-    path = out / "backbone.json"
-    held = read_json(path) if path.is_file() else {}
+    cards = [out / name for name in ("backbone.json", "model.json") if (out / name).is_file()]
+    held = read_json(cards[0]) if cards else {}
     if held.get("sha256") == card["sha256"] and held.get("peer") == card["peer"]:
         return
-    if any((out / name).exists() for name in ("backbone.safetensors", "backbone.json", _MODEL, _DECODER)):
+    if any((out / name).exists() for name in ("backbone.safetensors", "backbone.json", "model.json", _MODEL, _DECODER)):
         raise DataError(out, "holds other weights", "Name another folder, or delete this one")
 
 
@@ -102,8 +105,7 @@ def _report(imported: Imported, file: Path, out: Path, up: Axis | None) -> list[
         what = f"backbone and decoder of {len(imported.module.decoder.blocks)} blocks"
     lines = [
         f"{file.name}: {PEERS[imported.peer].title}, {what}; {len(imported.loaded)} tensors loaded",
-        f"backbone: {config.depth} blocks of width {config.width}, {config.heads} heads, {config.groups} patches of "
-        f"{config.group_size} points (heads and patches as published: the file does not say)",
+        f"backbone: {config.depth} blocks of width {config.width}, {config.heads} heads, {_tokens(config)}",
     ]
     for kind, count in Counter(imported.left_out.values()).items():
         lines.append(f"left out: {kind} ({count} tensors)")
@@ -111,7 +113,7 @@ def _report(imported: Imported, file: Path, out: Path, up: Axis | None) -> list[
         said
         for on, said in (
             (config.skip_near_origin, "centres skip points near the origin"),
-            (config.neighbours_by_index, "equally near points in order of their index"),
+            (getattr(config, "neighbours_by_index", False), "equally near points in order of their index"),
         )
         if on
     ]
@@ -119,6 +121,15 @@ def _report(imported: Imported, file: Path, out: Path, up: Axis | None) -> list[
         lines.append(f"patches as {PEERS[imported.peer].title}'s kernels choose them: {', '.join(quirks)}")
     if up:
         lines.append(f"turned: takes clouds with z up, where {PEERS[imported.peer].title}'s have {up} up")
-    else:
+    elif imported.peer != "3detr":
         lines.append("takes clouds as they were published to it; shapes with y up: --up y makes it take ours, z up")
     return [*lines, f"written to {out}"]
+
+
+def _tokens(config: BackboneConfig | SceneTransformerConfig) -> str:
+    if isinstance(config, SceneTransformerConfig):
+        kind = "all see all" if config.masks is None else "masked: 3DETR-m"
+        return f"{config.tokens} tokens by set abstraction ({kind})"
+    return (
+        f"{config.groups} patches of {config.group_size} points (heads and patches as published: the file does not say)"
+    )

@@ -20,6 +20,7 @@ from pointdistill.methods.point_mae import PointMAE, PointMAEConfig
 from pointdistill.models.decoder import DecoderConfig
 from pointdistill.models.point_transformer import BackboneConfig, PointTransformer
 from pointdistill.tasks.classification import Classification, ClassificationModel
+from pointdistill.tasks.detection import Detection
 from pointdistill.tasks.part_segmentation import PartSegmentation, PartSegmentationModel
 
 CLASSIFIER, SEGMENTER, _DECODER = "cls_head_finetune.8.weight", "convs3.weight", "MAE_decoder."
@@ -39,7 +40,7 @@ class Kind:
 
     module: nn.Module
     layout: Layout
-    task: Classification | PartSegmentation | None = None
+    task: Classification | PartSegmentation | Detection | None = None
 
 
 def is_classifier(tensors: Mapping[str, Tensor]) -> bool:

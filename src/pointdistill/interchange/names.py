@@ -37,14 +37,17 @@ class Layout:
         names: our module or parameter -> the peer's.
         folded: our BatchNorm -> the peer's bias of the layer before it, which ours does without: it moves the running
             mean, and nothing else depends on it.
-        convolutions: our linear layers that are 1x1 convolutions there.
+        convolutions: our linear layers that are 1x1 convolutions there, and how many axes of length 1 their weights
+            have at the end.
         tokens: our parameters of one axis that have two axes of length 1 in front there.
+        own: our buffers that the peer has not; they stay as they were built.
     """
 
     names: Mapping[str, str]
     folded: Mapping[str, str] = field(default_factory=dict)
-    convolutions: frozenset[str] = frozenset()
+    convolutions: Mapping[str, int] = field(default_factory=dict)
     tokens: frozenset[str] = frozenset()
+    own: frozenset[str] = frozenset()
 
     def theirs(self, name: str) -> str:
         """The peer's name of our tensor."""
@@ -56,23 +59,28 @@ class Layout:
         return Layout(
             {ours + name: theirs + other for name, other in self.names.items()},
             {ours + name: theirs + other for name, other in self.folded.items()},
-            frozenset(ours + name for name in self.convolutions),
+            {ours + name: axes for name, axes in self.convolutions.items()},
             frozenset(ours + name for name in self.tokens),
+            frozenset(ours + name for name in self.own),
         )
 
     def __or__(self, other: "Layout") -> "Layout":
         return Layout(
             {**self.names, **other.names},
             {**self.folded, **other.folded},
-            self.convolutions | other.convolutions,
+            {**self.convolutions, **other.convolutions},
             self.tokens | other.tokens,
+            self.own | other.own,
         )
 
     def shapes(self, tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
         """Names and shapes of the peer's tensors, given ours."""
         found = {}
         for name, value in tensors.items():
-            extra = (1,) if name.endswith(".weight") and name.rpartition(".")[0] in self.convolutions else ()
+            if name in self.own:
+                continue
+            owner, _, leaf = name.rpartition(".")
+            extra = (1,) * self.convolutions.get(owner, 0) if leaf == "weight" else ()
             found[self.theirs(name)] = (1, 1, *value.shape) if name in self.tokens else (*value.shape, *extra)
         for norm, bias in self.folded.items():
             found[bias] = tuple(tensors[f"{norm}.running_mean"].shape)
@@ -88,7 +96,7 @@ def backbone_layout(config: BackboneConfig) -> Layout:
     if config.class_token:
         names |= {"class_token.cls_token": "cls_token", "class_token.cls_position": "cls_pos"}
     convolutions = {"patch_embed.local1", "patch_embed.local2", "patch_embed.merge", "patch_embed.out"}
-    return Layout(names, convolutions=frozenset(convolutions))
+    return Layout(names, convolutions=dict.fromkeys(convolutions, 1))
 
 
 def decoder_layout(depth: int) -> Layout:
@@ -96,7 +104,7 @@ def decoder_layout(depth: int) -> Layout:
     names = {"mask_token": "mask_token", "norm": "MAE_decoder.norm", "head": "increase_dim.0"}
     names |= {f"position_embed.layers.{i}": f"decoder_pos_embed.{i}" for i in (0, 2)}
     names |= dict(_blocks("blocks", "MAE_decoder.blocks", depth))
-    return Layout(names, convolutions=frozenset({"head"}), tokens=frozenset({"mask_token"}))
+    return Layout(names, convolutions={"head": 1}, tokens=frozenset({"mask_token"}))
 
 
 def classification_layout() -> Layout:
@@ -135,7 +143,7 @@ def parts_layout() -> Layout:
         "hidden2.layers.1": "convs2.bias",
     }
     convolutions = {"label.0", "enter", "propagation.layers.0", "local1", "global1", "hidden2.layers.0", "logits"}
-    return Layout(names, folded, frozenset(convolutions))
+    return Layout(names, folded, dict.fromkeys(convolutions, 1))
 
 
 def _blocks(ours: str, theirs: str, depth: int) -> Iterator[tuple[str, str]]:

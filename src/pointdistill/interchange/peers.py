@@ -1,6 +1,7 @@
 """Whose checkpoints are read: what their authors' code calls the encoder, and what of a file is left out.
 
-Learnt from Pang-Yatian/Point-MAE, lulutang0608/Point-BERT, haotian-liu/MaskPoint, qizekun/ReCon and RunpeiDong/ACT.
+Learnt from Pang-Yatian/Point-MAE, lulutang0608/Point-BERT, haotian-liu/MaskPoint, qizekun/ReCon and RunpeiDong/ACT,
+facebookresearch/3detr.
 """
 
 import re
@@ -104,6 +105,7 @@ PEERS: dict[str, Peer] = {
             **_SEGMENTER,
         },
     ),
+    "3detr": Peer("3DETR", "", {}),
 }
 """By the name that `convert --from` takes."""
 

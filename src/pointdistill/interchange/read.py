@@ -9,13 +9,17 @@ import torch
 from torch import Tensor, nn
 
 from pointdistill.datasets.axes import Axis
+from pointdistill.datasets.scannet import DETECTION_CLASSES
 from pointdistill.errors import CheckpointError, PointdistillError
+from pointdistill.interchange.detr3d import classes_of, detector
 from pointdistill.interchange.kinds import Kind, halves_of_convs1, is_classifier, kind_of
 from pointdistill.interchange.peers import PEERS, Peer, left_out
 from pointdistill.interchange.turn import take_z_up
 from pointdistill.io.pth import require_tensors
+from pointdistill.models.detr3d_encoder import SceneTransformer
 from pointdistill.models.point_transformer import BackboneConfig, PointTransformer
 from pointdistill.tasks.classification import Classification
+from pointdistill.tasks.detection import Detection
 from pointdistill.tasks.part_segmentation import PartSegmentation
 
 _HEAD_WIDTH = 64
@@ -30,7 +34,7 @@ class Imported:
     Attributes:
         peer: the name it was read under.
         module: in evaluation mode: a `PointTransformer`; a `PointMAE` where the file has its decoder; a
-            `ClassificationModel` or `PartSegmentationModel` of a fine-tuned one.
+            `ClassificationModel` or `PartSegmentationModel` of a fine-tuned one; a `DetectionModel` of 3DETR's.
         task: settings that belong to a fine-tuned module.
         loaded: the peer's names of the tensors that are in it.
         left_out: names of the others, and what they are.
@@ -38,15 +42,15 @@ class Imported:
 
     peer: str
     module: nn.Module
-    task: Classification | PartSegmentation | None
+    task: Classification | PartSegmentation | Detection | None
     loaded: tuple[str, ...]
     left_out: Mapping[str, str]
 
     @property
-    def backbone(self) -> PointTransformer:
+    def backbone(self) -> PointTransformer | SceneTransformer:
         """The module itself, or the backbone in it."""
         found = self.module if isinstance(self.module, PointTransformer) else self.module.backbone
-        assert isinstance(found, PointTransformer)
+        assert isinstance(found, PointTransformer | SceneTransformer)
         return found
 
 
@@ -94,25 +98,55 @@ def read_peer(
     """
     if name not in PEERS:
         raise PointdistillError(f"no peer is called {name!r}: choose one of {', '.join(PEERS)}")
-    peer = PEERS[name]
-    tensors = _tensors(content, source)
-    prefix = peer.prefix if any(key.startswith(peer.prefix) for key in tensors) else ""
-    omitted = left_out(peer, tensors)
-    if not prefix and not peer.normed_residual and is_classifier(tensors):
-        omitted = {key: what for key, what in omitted.items() if not key.startswith("cls_head_finetune.")}
-    kept = {key: value for key, value in tensors.items() if key not in omitted}
+    peer, tensors, omitted = PEERS[name], _tensors(content, source), {}
     try:
-        config = _config(kept, prefix, peer, heads, source)
-        if quirks:
-            own = {"skip_near_origin": peer.skips_near_origin, "neighbours_by_index": peer.neighbours_by_index}
-            config = replace(config, **own)
-        kind = kind_of(kept, config, prefix, groups)
+        if name == "3detr":
+            _only_defaults(groups, heads, up)
+            kind = _detector(content, tensors, quirks, source)
+        else:
+            omitted = _omitted(peer, tensors)
+            tensors = {key: value for key, value in tensors.items() if key not in omitted}
+            kind = _patch_transformer(tensors, peer, groups, heads, quirks, source)
     except KeyError as error:
         raise CheckpointError(source, f"not {peer.title}'s: {error.args[0]} is missing", _REMEDY) from None
-    _fill(kind, halves_of_convs1(kept), source, f"a checkpoint of {peer.title} that is known here")
+    _fill(kind, halves_of_convs1(tensors), source, f"a checkpoint of {peer.title} that is known here")
     if up is not None:
         take_z_up(kind.module, up)
-    return Imported(name, kind.module.eval(), kind.task, tuple(kept), omitted)
+    return Imported(name, kind.module.eval(), kind.task, tuple(tensors), omitted)
+
+
+def _omitted(peer: Peer, tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    """What is not loaded; a classifier is where its head is one of ours."""
+    omitted = left_out(peer, tensors)
+    if not peer.normed_residual and is_classifier(tensors):
+        omitted = {key: what for key, what in omitted.items() if not key.startswith("cls_head_finetune.")}
+    return omitted
+
+
+def _patch_transformer(
+    tensors: Mapping[str, Tensor], peer: Peer, groups: int | None, heads: int | None, quirks: bool, source: str | Path
+) -> Kind:
+    prefix = peer.prefix if any(key.startswith(peer.prefix) for key in tensors) else ""
+    config = _config(tensors, prefix, peer, heads, source)
+    if quirks:
+        own = {"skip_near_origin": peer.skips_near_origin, "neighbours_by_index": peer.neighbours_by_index}
+        config = replace(config, **own)
+    return kind_of(tensors, config, prefix, groups)
+
+
+def _detector(content: Any, tensors: Mapping[str, Tensor], quirks: bool, source: str | Path) -> Kind:
+    if classes_of(tensors) != len(DETECTION_CLASSES):
+        problem = f"its detector knows {classes_of(tensors)} classes, ScanNet's has {len(DETECTION_CLASSES)}"
+        raise CheckpointError(source, problem, "Give one that was trained on ScanNet")
+    return detector(tensors, content.get("args"), quirks)
+
+
+def _only_defaults(groups: int | None, heads: int | None, up: Axis | None) -> None:
+    """3DETR's files say the number of heads and tokens, and its rooms have z up as ours."""
+    if groups is not None or heads is not None or up is not None:
+        raise PointdistillError(
+            "3DETR's checkpoints say their sizes, and their rooms have z up: leave these options out"
+        )
 
 
 def _tensors(content: Any, source: str | Path) -> dict[str, Tensor]:
@@ -159,7 +193,10 @@ def _fill(kind: Kind, tensors: Mapping[str, Tensor], source: str | Path, what: s
     own, layout = kind.module.state_dict(), kind.layout
     found = {name: tuple(value.shape) for name, value in tensors.items()}
     require_tensors(Path(source), found, layout.shapes(own), what, _REMEDY)
-    loaded = {name: tensors[layout.theirs(name)].reshape(value.shape).to(value.dtype) for name, value in own.items()}
+    loaded = {
+        name: value if name in layout.own else tensors[layout.theirs(name)].reshape(value.shape).to(value.dtype)
+        for name, value in own.items()
+    }
     for norm, bias in layout.folded.items():
         # BatchNorm takes the mean away again, and with it the bias: mean' = mean - bias says the same.
         loaded[f"{norm}.running_mean"] = loaded[f"{norm}.running_mean"] - tensors[bias]

@@ -219,6 +219,7 @@ class DecoderConfig:
         angle_bins: of the boxes' headings: 1 for data whose boxes are all axis aligned, as 3DETR has it for ScanNet
             (its residual learns to be zero), 12 for SUN RGB-D; None leaves the angle heads out.
         projection_layers: layers from the tokens' width to the decoder's: 3 in 3DETR, 2 in 3DETR-m.
+        skip_near_origin: in choosing the queries; see `farthest_point_sample`. For comparisons with 3DETR's own code.
         xavier: matrices of the decoder layers start by Glorot's uniform distribution (3DETR), not by torch's own.
     """
 
@@ -235,6 +236,7 @@ class DecoderConfig:
     angle_bins: int | None = 1
     projection_layers: int = 3
     xavier: bool = True
+    skip_near_origin: bool = False
 
 
 class Decoder(nn.Module):
@@ -273,7 +275,7 @@ class Decoder(nn.Module):
     ) -> Proposals:
         """Args: centres: of the tokens, metres. extent: of the scene."""
         tokens = self.project(tokens)
-        chosen = farthest_point_sample(centres, self.config.queries)
+        chosen = farthest_point_sample(centres, self.config.queries, skip_near_origin=self.config.skip_near_origin)
         places = gather(centres, chosen)
         token_positions, query_positions = self.fourier(centres, extent), self.place(self.fourier(places, extent))
         queries = gather(tokens, chosen) if self.config.content == "token" else torch.zeros_like(query_positions)

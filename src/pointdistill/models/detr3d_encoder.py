@@ -21,6 +21,7 @@ class SceneTransformerConfig(Config):
         radius, ball_size: of its balls, metres; points a ball.
         masks: for each block how far tokens see, metres; then the first block is followed by a second set abstraction
             to half the tokens. None: all see all, and all stay.
+        skip_near_origin: see `farthest_point_sample`; for comparisons with 3DETR's own code.
     """
 
     width: int = 256
@@ -32,6 +33,7 @@ class SceneTransformerConfig(Config):
     radius: float = 0.2
     ball_size: int = 64
     masks: tuple[float, ...] | None = None
+    skip_near_origin: bool = False
 
     def build(self) -> "SceneTransformer":
         return SceneTransformer(self)
@@ -78,13 +80,16 @@ class SceneTransformer(Backbone):
         if config.masks is not None and len(config.masks) != config.depth:
             raise ValueError(f"{len(config.masks)} masks for {config.depth} blocks")
         self.config, self.width, width = config, config.width, config.width
-        self.tokenise = SetAbstraction(config.tokens, width, radius=config.radius, size=config.ball_size)
+        skip = config.skip_near_origin
+        self.tokenise = SetAbstraction(
+            config.tokens, width, radius=config.radius, size=config.ball_size, skip_near_origin=skip
+        )
         self.blocks = nn.ModuleList(
             EncoderBlock(width, config.heads, config.ffn, config.dropout) for _ in range(config.depth)
         )
         self.halve = None
         if config.masks is not None:
-            self.halve = SetAbstraction(config.tokens // 2, width, width, 2 * config.radius, 32, (256, 256))
+            self.halve = SetAbstraction(config.tokens // 2, width, width, 2 * config.radius, 32, (256, 256), skip)
         for parameter in self.blocks.parameters():
             if parameter.ndim > 1:
                 nn.init.xavier_uniform_(parameter)
