@@ -9,6 +9,7 @@ from pointdistill.datasets.modelnet40 import read_modelnet40
 from pointdistill.datasets.scannet import read_scene
 from pointdistill.datasets.shapenetpart import read_shapenetpart
 from pointdistill.errors import DataError
+from pointdistill.labelled import kind_of, open_labelled
 from pointdistill.prepare import (
     open_objects,
     open_part_shapes,
@@ -17,6 +18,7 @@ from pointdistill.prepare import (
     prepare_part_shapes,
     prepare_scenes,
 )
+from test_cli import run
 
 
 def _assert_same(a, b):
@@ -120,3 +122,74 @@ def test_part_shapes(tmp_path):
     (root / "train_test_split/shuffled_train_file_list.json").write_text('["shape_data/1/a"]')
     prepare_part_shapes(root, tmp_path / "parts", ("train",))
     _assert_same(open_part_shapes(tmp_path / "parts", "train"), read_shapenetpart(root, "train"))
+
+
+def test_the_command_prepares_what_the_folder_is(scannet, tmp_path, capsys):
+    assert run("prepare", scannet, tmp_path / "scenes", "--labels", "--workers", "1") == 0
+    assert "scenes: scenes (train 2, val 1)" in capsys.readouterr().out
+    _assert_same(open_scenes(tmp_path / "scenes", "val")[0], read_scene(scannet, "scene0002_00"))
+    root = tmp_path / "modelnet"
+    (root / "chair").mkdir(parents=True)
+    for split in ("train", "val", "test"):
+        (root / f"modelnet40_{split}.txt").write_text("chair_0001\n")
+    (root / "modelnet40_shape_names.txt").write_text("chair\n")
+    np.savetxt(root / "chair/chair_0001.txt", np.random.default_rng(0).uniform(-1, 1, (8, 6)), delimiter=",")
+    assert run("prepare", root, tmp_path / "objects", "--labels", "--split", "train", "--split", "test") == 0
+    assert "objects: objects (train 1, test 1)" in capsys.readouterr().out
+    assert kind_of(tmp_path / "objects") == "objects"
+
+
+def test_the_command_refuses_what_has_no_labels(scannet, tmp_path, capsys):
+    recording = tmp_path / "recording"
+    recording.mkdir()
+    (recording / "recording.json").write_text("{}")
+    for arguments, words in {
+        ("prepare", recording, tmp_path / "a", "--labels"): "recording: is recording.json: holds no lists of labelled",
+        ("prepare", scannet, tmp_path / "a", "--labels", "--split", "test"): "no list of the split 'test'. Take one of",
+        ("prepare", scannet, tmp_path / "a", "--labels", "--teacher", "imagenet"): "--teacher belongs to recordings",
+        (
+            "prepare",
+            scannet,
+            tmp_path / "a",
+            "--split",
+            "val",
+            "--split",
+            "train",
+        ): "several --split belong to --labels",
+    }.items():
+        assert run(*arguments) == 2
+        assert words in capsys.readouterr().err
+    assert not (tmp_path / "a").exists()
+
+
+def test_data_as_published_are_no_store(scannet, tmp_path):
+    with pytest.raises(DataError, match=r"is ScanNetV2 as published.*pointdistill prepare .*scannet STORE --labels"):
+        kind_of(scannet)
+    with pytest.raises(DataError, match="did not finish"):
+        kind_of(tmp_path / "nowhere")
+
+
+def test_splits_together(scannet, tmp_path):
+    prepare_scenes(scannet, tmp_path / "scenes", ("train", "val"), workers=1)
+    for in_memory in (True, False):
+        both = open_labelled(tmp_path / "scenes", "train+val", in_memory)
+        assert [scene.name for scene in both] == ["scene0001_00", "scene0000_00", "scene0002_00"]
+    with pytest.raises(DataError, match="holds no split 'test', only train, val"):
+        open_labelled(tmp_path / "scenes", "train+test")
+
+
+def test_part_shapes_together_are_filled_up(tmp_path):
+    root, generator = tmp_path / "shapenet", np.random.default_rng(0)
+    (root / "1").mkdir(parents=True)
+    (root / "train_test_split").mkdir()
+    (root / "synsetoffset2category.txt").write_text("lamp\t1\n")
+    (root / "parts.json").write_text(json.dumps({"lamp": {"parts": {"0": "foot", "1": "shade"}}}))
+    rows = {}
+    for split, count in {"train": 5, "val": 8}.items():
+        rows[split] = np.column_stack([generator.uniform(-1, 1, (count, 6)), generator.integers(0, 2, count)])
+        np.savetxt(root / "1" / f"{split}.txt", rows[split])
+        (root / f"train_test_split/shuffled_{split}_file_list.json").write_text(f'["shape_data/1/{split}"]')
+    prepare_part_shapes(root, tmp_path / "parts", ("train", "val"))
+    both = open_labelled(tmp_path / "parts", "train+val")
+    _assert_same(both, read_shapenetpart(root, "trainval"))
+    assert both.counts.tolist() == [5, 8] and both.parts[0, 5:].tolist() == rows["train"][:3, 6].tolist()

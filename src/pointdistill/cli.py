@@ -73,7 +73,8 @@ def world(
 def prepare(
     data: Annotated[Path, Positional, arg(metavar="DATA")],
     out: Annotated[Path, Positional, arg(metavar="OUT")],
-    split: str = "train",
+    labels: bool = False,
+    split: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = (),
     every: int = 25,
     points: int = 16384,
     keep_images: int | None = None,
@@ -81,16 +82,20 @@ def prepare(
     workers: int | None = None,
     scheduler: str | None = None,
     up: Axis | None = None,
+    variant: str | None = None,
 ):
     """Walk RGB-D recordings, run the frozen teacher once a frame, write a store of clouds and targets.
 
-    On a finished store, another teacher's targets are added to what is there.
+    On a finished store, another teacher's targets are added to what is there. With --labels: parse labelled scenes,
+    objects or part-labelled shapes into a store for `finetune` and `evaluate` instead.
 
     Args:
-        data: folder of the data set: ScanNetV2, TUM RGB-D, 7-Scenes, Redwood or Open3D, or one with recording.json.
+        data: folder of the data set: ScanNetV2, TUM RGB-D, 7-Scenes, Redwood or Open3D, or one with recording.json;
+            with --labels ScanNetV2, ModelNet40, ScanObjectNN or ShapeNetPart.
         out: folder of the store.
-        split: which split list to take recordings from; `all` takes every recording. A folder without any list is
-            taken whole.
+        labels: the labelled data of the folder instead of its recordings.
+        split: which split list to take recordings from, default train; `all` takes every recording. A folder without
+            any list is taken whole. With --labels once for each split, default all that there are lists of.
         every: take every n-th frame.
         points: points kept a frame.
         keep_images: also keep jpegs of this short side, for methods that train on images.
@@ -101,6 +106,7 @@ def prepare(
         scheduler: work on the workers of this dask scheduler instead, for instance tcp://node7:8786; they must see
             DATA, OUT and the teacher under the same paths.
         up: the axis of the recordings' world that points up, where they do not say so; poses are turned to have z up.
+        variant: of ScanObjectNN: obj_only, obj_bg or pb_t50_rs, with --labels.
     """
     from contextlib import nullcontext
 
@@ -109,6 +115,14 @@ def prepare(
     from pointdistill.teachers.named import teacher_factory
 
     _at_least(1, every=every, points=points, keep_images=keep_images, workers=workers)
+    if labels:
+        return _prepare_labels(
+            data, out, split, workers, variant, teacher=teacher, keep_images=keep_images, up=up, scheduler=scheduler
+        )
+    if variant:
+        raise PointdistillError("--variant belongs to --labels. Leave it out")
+    if len(split) > 1:
+        raise PointdistillError("several --split belong to --labels; recordings are prepared a split a store")
     if scheduler and workers:
         raise PointdistillError("--scheduler and --workers exclude each other: the cluster has its own workers")
     if scheduler:  # its workers may stand in other folders
@@ -119,7 +133,7 @@ def prepare(
             data,
             out,
             factory,
-            split=split,
+            split=split[0] if split else "train",
             every=every,
             points=points,
             keep_images=keep_images,
@@ -127,6 +141,18 @@ def prepare(
             executor=executor,
             up_axis=up,
         )
+
+
+def _prepare_labels(
+    data: Path, out: Path, splits: tuple[str, ...], workers: int | None, variant: str | None, **of_frames: object
+) -> None:
+    from pointdistill.prepare import in_words, prepare_labels
+
+    given = next((name for name, value in of_frames.items() if value is not None), None)
+    if given:
+        raise PointdistillError(f"--{given.replace('_', '-')} belongs to recordings. Leave it out with --labels")
+    store = prepare_labels(data, out, splits, workers, variant)
+    print(f"{store.path}: {in_words(store)}")
 
 
 def doctor(path: Annotated[Path, Positional, arg(metavar="PATH")], every: int = 25):
@@ -176,6 +202,37 @@ def pretrain(
     _at_least(1, epochs=epochs, batch_size=batch_size)
     _at_least(0, seed=seed)
     run_named_recipe(recipe, data, heldout, out, epochs, batch_size, seed, device, compile, teacher)
+
+
+def finetune(
+    recipe: Annotated[str, Positional, arg(metavar="RECIPE")],
+    data: Path,
+    init: Annotated[str, arg(metavar="scratch|PATH")] = "scratch",
+    out: Path | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    seed: int = 0,
+    labels: int | None = None,
+    device: str = "cpu",
+):
+    """Train a downstream task by a named recipe, test it, print one table; goes on from the last checkpoint in OUT.
+
+    Args:
+        recipe: the name of a recipe (docs/downstream.md); an unknown one lists them.
+        data: store written by `prepare --labels`.
+        init: scratch, or weights to start from: backbone.safetensors, the folder of a pre-training or of `convert`.
+        out: folder of log, checkpoint, model and result; default finetuned-RECIPE.
+        epochs: instead of the recipe's.
+        batch_size: instead of the recipe's.
+        seed: of head, order, subsets, augmentation, dropout, and of the labels chosen.
+        labels: train on so many labelled rooms, or objects a class.
+        device: where to train, for instance cuda.
+    """
+    from pointdistill.finetuning import run_named_finetuning
+
+    _at_least(1, epochs=epochs, batch_size=batch_size, labels=labels)
+    _at_least(0, seed=seed)
+    run_named_finetuning(recipe, data, init, out, epochs, batch_size, seed, labels, device)
 
 
 def teacher(
@@ -355,6 +412,7 @@ VERBS = {
     "prepare": prepare,
     "doctor": doctor,
     "pretrain": pretrain,
+    "finetune": finetune,
     "teacher": teacher,
     "caption": caption,
     "classify": classify,

@@ -50,6 +50,16 @@ def is_main() -> bool:
     return rank() == 0
 
 
+def require_device(device: str) -> None:
+    """Raise PointdistillError for a device that cannot be used here."""
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise PointdistillError(
+            f"device {device!r} cannot be used here ({_first_line(error)}). Choose another --device"
+        ) from error
+
+
 @contextmanager
 def processes(device: str) -> Iterator[str]:
     """Meet the other processes that torchrun started, if any (gloo on CPUs, NCCL on GPUs).

@@ -255,14 +255,6 @@ def _warn(text: str) -> None:
     console.print(f"warning: {text}", markup=False, soft_wrap=True)
 
 
-def _require_device(device: str) -> None:
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise RecipeError(f"device {device!r} cannot be used here ({reason}). Choose another --device") from error
-
-
 def run_named_recipe(
     name: str,
     data: Path,
@@ -280,7 +272,7 @@ def run_named_recipe(
     Raises:
         RecipeError: as `run_pretrain`; for the paper's recipe also a store of other frames.
     """
-    _require_device(device)
+    distributed.require_device(device)
     with distributed.processes(device) as own:
         recipe = paper() if name == "paper" else quickstart("full").pretrain
         if name == "paper":

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pointdistill import __version__
-from pointdistill.datasets.modelnet40 import ObjectSet
+from pointdistill.datasets.objects import ObjectSet
 from pointdistill.engine.finetune import FinetuneConfig, finetune, run_identity
 from pointdistill.errors import RecipeError, TrainingDiverged
 from pointdistill.losses import Losses
@@ -72,6 +72,16 @@ def test_an_interrupted_run_equals_an_uninterrupted_one(tmp_path: Path, stop: in
     assert not (tmp_path / "parts/checkpoint.safetensors").exists()
 
 
+def test_adam_goes_on_with_its_own_moments(tmp_path: Path) -> None:
+    config = replace(CONFIG, optimiser="adam", decay_all=True, warmup_start=0.1, cosine_from_start=True)
+    finetune(TASK, backbone(), DATA, config, 0, tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        finetune(TASK, backbone(), DATA, config, 0, tmp_path / "parts", report=stop_after(5))
+    finetune(TASK, backbone(), DATA, config, 0, tmp_path / "parts")
+    finetune(TASK, backbone(), DATA, replace(config, optimiser="adamw"), 0, tmp_path / "other")
+    assert same(tmp_path / "whole", tmp_path / "parts") and not same(tmp_path / "whole", tmp_path / "other")
+
+
 def test_seeds_decide_and_the_given_backbone_stays(tmp_path: Path) -> None:
     start = backbone()
     before = {name: value.clone() for name, value in start.state_dict().items()}
@@ -89,6 +99,9 @@ def test_result_log_and_files(tmp_path: Path) -> None:
     assert result == json.loads((tmp_path / "result.json").read_text())
     assert result["metric"] == "accuracy" and result["value"] == result["test"]["accuracy"]
     assert [step for step, _ in result["curve"]] == [3, 6]
+    highest = max(value for _, value in result["curve"])
+    assert result["best"] == next({"step": at, "value": value} for at, value in result["curve"] if value == highest)
+    assert finetune(TASK, backbone(), DATA, replace(CONFIG, eval_every=0), 0, tmp_path / "none")["best"] is None
     rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6] and all("loss" in row for row in rows)
     card = json.loads((tmp_path / "model.json").read_text())

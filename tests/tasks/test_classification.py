@@ -37,7 +37,7 @@ def test_head_reads_the_class_token_and_the_maximum() -> None:
 @pytest.mark.parametrize("sampling", ["random", "fps"])
 def test_test_clouds_keep_distinct_points(sampling: str) -> None:
     task = Classification(points=64, test_sampling=sampling)
-    (clouds,) = task._test_clouds(objects(0, per_class=2), 0)
+    clouds = task._test_clouds(objects(0, per_class=2), 0, 0)
     assert clouds.shape == (6, 64, 3)
     assert all(len(torch.unique(cloud, dim=0)) == 64 for cloud in clouds)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -14,14 +15,14 @@ from torch import nn
 from pointdistill import __version__
 from pointdistill.engine.checkpoint import resume, save_checkpoint
 from pointdistill.engine.log import Report, RunLog, read_log
-from pointdistill.engine.optim import adamw, cosine_with_warmup, set_learning_rate
+from pointdistill.engine.optim import adam, adamw, cosine_with_warmup, set_learning_rate
 from pointdistill.errors import RecipeError, TrainingDiverged
 from pointdistill.files import read_json, write_json
 from pointdistill.models.backbone import Backbone
 from pointdistill.seeding import torch_generator
 from pointdistill.tasks.base import Figures, Splits, Task, TaskModel, fingerprint, to_device
 from pointdistill.tasks.sampling import step_samples
-from pointdistill.tensors import save_tensors
+from pointdistill.tasks.saved import save_task_model, task_settings
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -37,7 +38,7 @@ class FinetuneConfig:
         backbone_lr_scale: the backbone's learning rate as a factor of `lr`; 0 freezes its weights (not the running
             statistics of its BatchNorm).
         layer_decay: a further factor on the backbone's rate for each block from the end towards the tokeniser.
-        weight_decay: AdamW's; none on biases, norms and tokens.
+        weight_decay: none on biases, norms and tokens.
         warmup: steps of linear warm-up; a cosine to `floor` follows.
         floor: last learning rate as a share of the peak.
         head_warmup: first steps that train the head alone.
@@ -45,6 +46,10 @@ class FinetuneConfig:
         eval_every: steps between evaluations on the validation split (a point of the curve); 0 for none.
         checkpoint_every: steps between checkpoints to resume from; 0 for none.
         log_every: steps between rows of the log.
+        optimiser: "adamw", or "adam" whose weight decay is part of the gradient.
+        decay_all: decay biases, norms and tokens too (3DETR).
+        warmup_start: first learning rate as a share of the peak; None begins at the warm-up's first step up from 0.
+        cosine_from_start: the cosine runs over all of training and the warm-up replaces its beginning (3DETR).
     """
 
     steps: int = 1000
@@ -60,6 +65,10 @@ class FinetuneConfig:
     eval_every: int = 0
     checkpoint_every: int = 0
     log_every: int = 10
+    optimiser: Literal["adamw", "adam"] = "adamw"
+    decay_all: bool = False
+    warmup_start: float | None = None
+    cosine_from_start: bool = False
 
 
 def finetune(
@@ -72,6 +81,7 @@ def finetune(
     *,
     report: Report = lambda done, total, note: None,
     device: str | torch.device = "cpu",
+    card: dict[str, Any] | None = None,
 ) -> Figures:
     """Train `task` from `backbone`'s weights on `data.train`, and test it once, at the end, on `data.test`.
 
@@ -89,10 +99,11 @@ def finetune(
         out: the run's folder.
         report: called after every step.
         device: where to train.
+        card: what model.json shall say besides.
 
     Returns:
-        What result.json holds: task, metric, value (the main figure on the test split), test, curve, steps, seconds,
-        seed, config, identity.
+        What result.json holds: task, metric, value (the main figure on the test split), test, curve, best (the curve's
+        highest point, the first of equals; None without a curve), steps, seconds, seed, config, identity.
 
     Raises:
         TrainingDiverged: the loss or a gradient is NaN or infinite, with the step; the last checkpoint is kept.
@@ -108,8 +119,10 @@ def finetune(
     task.check(data)
     with torch.random.fork_rng(devices=[]):
         _seed_step(seed, -1)
-        model = task.model(deepcopy(backbone), data).to(device)
-        optimizer = adamw(model, config.lr, config.weight_decay, _lr_scales(model, config))
+        facts = task.facts(data)
+        model = task.build(deepcopy(backbone), facts).to(device)
+        build = adam if config.optimiser == "adam" else adamw
+        optimizer = build(model, config.lr, config.weight_decay, _lr_scales(model, config), config.decay_all)
         foreign = "an unfinished fine-tuning with other settings, data or starting weights"
         resumed = resume(out / CHECKPOINT, model, optimizer, identity, foreign)
         start = int(resumed.get("step", 0))
@@ -117,7 +130,7 @@ def finetune(
         started = time.monotonic() - float(resumed.get("seconds", 0))
         for step in range(start, config.steps):
             _train_backbone(model, step >= config.head_warmup and config.backbone_lr_scale > 0)
-            set_learning_rate(optimizer, cosine_with_warmup(step, config.steps, config.warmup, config.floor))
+            set_learning_rate(optimizer, learning_rate_factor(config, step))
             samples = step_samples(seed, step, config.batch_size, task.size(data.train))
             batch = to_device(task.batch(data.train, samples, seed), device)
             model.train()
@@ -143,19 +156,28 @@ def finetune(
             report(done, config.steps, f"loss {losses.total.item():.3f}")
         trained = time.monotonic() - started
         test = task.evaluate(model, data.test, seed)
-    return _finish(out, identity, task, config, seed, model, test, trained, fingerprint(data))
+    result = _result(out, identity, task, config, seed, test, trained)
+    known = {key: result[key] for key in ("config", "seed", "steps", "identity")}
+    known |= {"version": __version__, "data": fingerprint(data)}
+    save_task_model(out, task, facts, model, {**known, **(card or {})})
+    write_json(out / "result.json", result)
+    (out / CHECKPOINT).unlink(missing_ok=True)
+    return read_json(out / "result.json")
+
+
+def learning_rate_factor(config: FinetuneConfig, step: int) -> float:
+    """The learning rate of a step (from 0) as a share of the peak."""
+    return cosine_with_warmup(
+        step, config.steps, config.warmup, config.floor, config.warmup_start, config.cosine_from_start
+    )
 
 
 def run_identity(task: Task, backbone: Backbone, data: Splits, config: FinetuneConfig, seed: int) -> str:
     """A hash of all that decides a run's result: task, settings, seed, starting weights and data."""
     weights = fingerprint([backbone.config, *backbone.state_dict().values()])
-    settings = {"task": _settings(task), "config": asdict(config), "seed": seed}
+    settings = {"task": task_settings(task), "config": asdict(config), "seed": seed}
     text = json.dumps([settings, weights, fingerprint(data)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _settings(task: Task) -> dict:
-    return {"name": task.name, **asdict(task)}  # type: ignore[call-overload]
 
 
 def _seed_step(seed: int, step: int) -> None:
@@ -204,35 +226,27 @@ def _diverged(task: Task, step: int, loss: float, norm: float, out: Path) -> str
     )
 
 
-def _finish(
-    out: Path,
-    identity: str,
-    task: Task,
-    config: FinetuneConfig,
-    seed: int,
-    model: TaskModel,
-    test: Figures,
-    seconds: float,
-    data: str,
+def _result(
+    out: Path, identity: str, task: Task, config: FinetuneConfig, seed: int, test: Figures, seconds: float
 ) -> Figures:
     curve = [[row["step"], row["validation"]] for row in read_log(out / "log.jsonl") if "validation" in row]
-    result = {
+    return {
         "task": task.name,
         "metric": task.metric,
         "value": test[task.metric],
         "test": test,
         "curve": curve,
+        "best": _best(curve),
         "steps": config.steps,
         "seconds": round(seconds, 2),
         "seed": seed,
-        "settings": _settings(task),
+        "settings": task_settings(task),
         "config": asdict(config),
         "identity": identity,
     }
-    card = {key: result[key] for key in ("task", "settings", "config", "seed", "steps", "identity")}
-    save_tensors(out / "model.safetensors", model.state_dict(), {"format": "pointdistill task model"})
-    card |= {"version": __version__, "data": data}
-    write_json(out / "model.json", {**card, "backbone": asdict(model.backbone.config)})
-    write_json(out / "result.json", result)
-    (out / CHECKPOINT).unlink(missing_ok=True)
-    return read_json(out / "result.json")
+
+
+def _best(curve: list[list]) -> dict | None:
+    known = [point for point in curve if point[1] is not None]
+    step, value = max(known, key=lambda point: point[1], default=(None, None))
+    return None if step is None else {"step": step, "value": value}

@@ -3,22 +3,16 @@
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import torch
-
-from pointdistill.datasets.modelnet40 import ObjectSet
-from pointdistill.datasets.shapenetpart import PartSet
 from pointdistill.engine.finetune import finetune
 from pointdistill.engine.log import Report
 from pointdistill.files import read_json, write_json
-from pointdistill.models.checkpoints import load_backbone
-from pointdistill.models.point_transformer import BackboneConfig, PointTransformer
-from pointdistill.prepare import open_objects, open_part_shapes, open_scenes
+from pointdistill.finetuning import starting_backbone
+from pointdistill.labelled import open_splits
+from pointdistill.models.point_transformer import BackboneConfig
 from pointdistill.pretraining import run_pretrain, summary
 from pointdistill.quickstart.layout import Layout
 from pointdistill.recipes.quickstart import TaskRecipe
 from pointdistill.recipes.recipe import PretrainRecipe
-from pointdistill.seeding import numpy_generator, torch_generator
 from pointdistill.tasks.base import Splits
 
 
@@ -28,33 +22,8 @@ def load_splits(layout: Layout, task: str, labels: int | None, seed: int, develo
     While `developing`, the validation split stands in for the test split: settings are chosen without the test data.
     """
     names = ("train", "val", "val" if developing else "test")
-    if task in ("semantic_segmentation", "detection"):
-        train, val, test = (open_scenes(layout.store("scenes"), split) for split in names)
-        if labels is not None and labels < len(train):
-            chosen = numpy_generator(seed, "labelled rooms").permutation(len(train))[:labels]
-            train = [train[index] for index in np.sort(chosen)]
-        return Splits(train, val, test)
-    open_split, name = (open_objects, "objects") if task == "classification" else (open_part_shapes, "parts")
-    train, val, test = (open_split(layout.store(name), split) for split in names)
-    return Splits(_per_class(train, labels, seed), val, test)
-
-
-def _per_class(shapes: ObjectSet | PartSet, labels: int | None, seed: int) -> ObjectSet | PartSet:
-    if labels is None:
-        return shapes
-    classes = shapes.labels if isinstance(shapes, ObjectSet) else shapes.categories
-    generator = numpy_generator(seed, "labelled objects")
-    chosen = [generator.permutation(np.flatnonzero(classes == label))[:labels] for label in np.unique(classes)]
-    return shapes.select(np.sort(np.concatenate(chosen)))
-
-
-def starting_backbone(config: BackboneConfig, pretrained: Path | None, seed: int) -> PointTransformer:
-    """Random weights drawn by the seed, or those of a pre-training."""
-    if pretrained is not None:
-        return load_backbone(pretrained)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(torch_generator(seed, "backbone").initial_seed())
-        return PointTransformer(config)
+    store = {"classification": "objects", "part_segmentation": "parts"}.get(task, "scenes")
+    return open_splits(layout.store(store), names, labels, seed)
 
 
 def pretrain_job(folder: Path, report: Report, recipe: PretrainRecipe, layout: Layout, permuted: bool) -> str:

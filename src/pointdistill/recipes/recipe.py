@@ -10,10 +10,8 @@ from pointdistill.augment import Augmentation
 from pointdistill.engine.pretrain import PretrainConfig
 from pointdistill.methods.distill import DistillConfig
 from pointdistill.methods.point_mae import PointMAEConfig
-from pointdistill.models.concepts import ConceptConfig
-from pointdistill.models.decoder import DecoderConfig
 from pointdistill.models.point_transformer import BackboneConfig
-from pointdistill.models.projector import ProjectorConfig
+from pointdistill.typed_json import read_typed
 
 
 @dataclass(frozen=True)
@@ -60,29 +58,9 @@ def read_pretrain_recipe(content: dict) -> PretrainRecipe:
     """The pre-training recipe that `as_json` wrote down.
 
     Raises:
-        KeyError, TypeError: it is none of this version's.
+        TypeError: it is none of this version's.
     """
-    method, frames = content["method"], content["frames"]
-    return PretrainRecipe(
-        content["name"],
-        content["teacher"],
-        BackboneConfig(**content["backbone"]),
-        _read_method(method),
-        FrameRecipe(**{**frames, "augmentation": Augmentation(**_tuples(frames["augmentation"]))}),
-        PretrainConfig(**content["engine"]),
-    )
-
-
-def _read_method(content: dict) -> DistillConfig | PointMAEConfig:
-    if "decoder" in content:
-        return PointMAEConfig(**{**content, "decoder": DecoderConfig(**content["decoder"])})
-    parts = {"concepts": ConceptConfig(**content["concepts"]), "projector": ProjectorConfig(**content["projector"])}
-    return DistillConfig(**{**content, **parts})
-
-
-def _tuples(content: dict) -> dict:
-    """JSON knows lists only."""
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
+    return read_typed(PretrainRecipe, {name: value for name, value in content.items() if name != "recipe"})
 
 
 def recipe_hash(*parts: object) -> str:

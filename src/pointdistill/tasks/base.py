@@ -47,9 +47,30 @@ class TaskModel(nn.Module):
         self.backbone = backbone
 
 
+@dataclass(frozen=True)
+class Facts:
+    """What a task's model takes from its training data: plain values, kept beside the weights so that these load
+    without the data. Each task has its own."""
+
+    def check(self, split: Any) -> None:
+        """Raise DataError for data that a model with these facts cannot be tested on."""
+
+
+class Tally(Protocol):
+    """A metric's state: counts that add up over pieces of a test, in any order (`metrics`)."""
+
+    def merge(self, other: Any) -> None:
+        """Add what another process counted."""
+        ...
+
+
 @runtime_checkable
 class Task(Protocol):
-    """What `engine.finetune` asks of a task."""
+    """What `engine.finetune` and `evaluation` ask of a task.
+
+    A test falls into pieces (a scene, a batch of clouds) that do not depend on each other nor on who works on which:
+    each is predicted alone, and counted into a state that adds up.
+    """
 
     name: ClassVar[str]
     metric: ClassVar[str]  # the key of the main figure in what `evaluate` returns; more is better
@@ -62,8 +83,16 @@ class Task(Protocol):
         """How many samples one epoch of the split has."""
         ...
 
-    def model(self, backbone: Any, data: Splits) -> TaskModel:
+    def facts(self, data: Splits) -> Any:
+        """What the model takes from the data; the return type's hint is the task's own `Facts`."""
+        ...
+
+    def build(self, backbone: Any, facts: Any) -> TaskModel:
         """The backbone with a fresh head. Head weights are drawn from torch's global generator."""
+        ...
+
+    def model(self, backbone: Any, data: Splits) -> TaskModel:
+        """`build` with the facts of these data."""
         ...
 
     def batch(self, split: Any, samples: list[Sample], seed: int) -> Any:
@@ -78,6 +107,26 @@ class Task(Protocol):
         """The test protocol. `quick` is a cheaper form for curves during training, where a task has one."""
         ...
 
+    def pieces(self, split: Any) -> int:
+        """How many pieces the test falls into."""
+        ...
+
+    def predict(self, model: Any, split: Any, piece: int, seed: int) -> Any:
+        """What the model says of one piece, in numpy arrays."""
+        ...
+
+    def tally(self, split: Any) -> Any:
+        """An empty `Tally`."""
+        ...
+
+    def count(self, tally: Any, split: Any, piece: int, prediction: Any) -> None:
+        """Hold a prediction against the truth."""
+        ...
+
+    def figures(self, tally: Any, split: Any) -> Figures:
+        """What was counted, as figures."""
+        ...
+
     def baseline(self, data: Splits) -> Figures:
         """The metrics on `data.test` of a prediction that learns nothing from the points."""
         ...
@@ -85,6 +134,14 @@ class Task(Protocol):
     def probe(self, backbone: Any, data: Splits, seed: int) -> Figures:
         """The metrics on `data.test` of a linear model on the frozen backbone's features."""
         ...
+
+
+def evaluate_pieces(task: Task, model: TaskModel, split: Any, seed: int) -> Figures:
+    """The whole test protocol: every piece predicted and counted, in order."""
+    tally = task.tally(split)
+    for piece in range(task.pieces(split)):
+        task.count(tally, split, piece, task.predict(model, split, piece, seed))
+    return task.figures(tally, split)
 
 
 def known(share: float) -> float | None:

@@ -1,6 +1,5 @@
 """Object classification (paper section 4.2.3, Appendix A.2): ModelNet40 or any set of labelled clouds."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -11,7 +10,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from pointdistill.augment import rotate_yaw, scale_and_shift
-from pointdistill.datasets.modelnet40 import ObjectSet
+from pointdistill.datasets.objects import ObjectSet
+from pointdistill.errors import DataError
 from pointdistill.geometry import farthest_point_sample
 from pointdistill.losses import Losses
 from pointdistill.metrics import Accuracy, linear_probe
@@ -19,7 +19,7 @@ from pointdistill.models.heads import ClassificationHead
 from pointdistill.models.patch_embed import ClassToken
 from pointdistill.models.point_transformer import PointTransformer
 from pointdistill.seeding import numpy_generator
-from pointdistill.tasks.base import Figures, Sample, Splits, TaskModel, device_of, known
+from pointdistill.tasks.base import Facts, Figures, Sample, Splits, TaskModel, device_of, evaluate_pieces, known
 from pointdistill.tasks.checks import check_objects
 from pointdistill.tasks.sampling import choose, unit_sphere
 
@@ -30,6 +30,45 @@ class ClassificationBatch:
 
     points: Float[Tensor, "batch points 3"]
     labels: Int[Tensor, " batch"]
+
+
+@dataclass(frozen=True)
+class ClassNames(Facts):
+    """Attributes: classes: names of the classes, in the order of the logits."""
+
+    classes: tuple[str, ...]
+
+    def check(self, split: ObjectSet) -> None:
+        """The same classes in the same order: else DataError."""
+        if tuple(split.classes) != self.classes:
+            raise DataError(
+                "the data", "have other classes than the model was trained on", "Prepare the same data set."
+            )
+
+
+@dataclass(frozen=True)
+class ClassProbabilities:
+    """What is said of some clouds.
+
+    Attributes:
+        classes: probability of each class, of the clouds as the test sees them.
+        votes: the same of each vote (other draws and scales); none without voting.
+    """
+
+    classes: Float[np.ndarray, "clouds classes"]
+    votes: Float[np.ndarray, "votes clouds classes"]
+
+
+class AccuracyTally:
+    """Attributes: plain: of the clouds as the test sees them. voted: of the mean over the votes."""
+
+    def __init__(self, classes: int):
+        self.plain, self.voted = Accuracy(classes), Accuracy(classes)
+
+    def merge(self, other: "AccuracyTally") -> None:
+        """Add another process's counts."""
+        self.plain.merge(other.plain)
+        self.voted.merge(other.voted)
 
 
 class ClassificationModel(TaskModel):
@@ -89,9 +128,17 @@ class Classification:
         """Number of clouds."""
         return len(split.labels)
 
-    def model(self, backbone: PointTransformer, data: Splits[ObjectSet]) -> ClassificationModel:
+    def facts(self, data: Splits[ObjectSet]) -> ClassNames:
+        """The names of the classes."""
+        return ClassNames(tuple(data.train.classes))
+
+    def build(self, backbone: PointTransformer, facts: ClassNames) -> ClassificationModel:
         """The backbone with a fresh class token and head."""
-        return ClassificationModel(backbone, len(data.train.classes), self)
+        return ClassificationModel(backbone, len(facts.classes), self)
+
+    def model(self, backbone: PointTransformer, data: Splits[ObjectSet]) -> ClassificationModel:
+        """`build` with the facts of these data."""
+        return self.build(backbone, self.facts(data))
 
     def batch(self, split: ObjectSet, samples: list[Sample], seed: int) -> ClassificationBatch:
         """Fresh subsets, scaled and shifted (and turned)."""
@@ -106,71 +153,103 @@ class Classification:
 
     def evaluate(self, model: ClassificationModel, split: ObjectSet, seed: int, quick: bool = False) -> Figures:
         """Accuracy over clouds, mean accuracy over classes, and with `votes` the accuracy of averaged softmax."""
-        figures = self._scored(self._probabilities(model, split, self._test_clouds(split, seed)).argmax(-1), split)
-        if self.votes > 1 and not quick:
-            votes = [self._probabilities(model, split, self._vote(split, vote, seed)) for vote in range(self.votes)]
-            figures["voted_accuracy"] = self._scored(np.sum(votes, axis=0).argmax(-1), split)["accuracy"]
-        return figures
+        return evaluate_pieces(replace(self, votes=1) if quick else self, model, split, seed)
+
+    def pieces(self, split: ObjectSet) -> int:
+        """Batches of `test_batch` clouds."""
+        return -(-self.size(split) // self.test_batch)
+
+    def predict(self, model: ClassificationModel, split: ObjectSet, piece: int, seed: int) -> ClassProbabilities:
+        """Class probabilities of a batch of clouds."""
+        plain = self._probabilities(model, self._test_clouds(split, piece, seed))
+        votes = [
+            self._probabilities(model, self._vote(split, piece, vote, seed))
+            for vote in range(self.votes if self.votes > 1 else 0)
+        ]
+        return ClassProbabilities(plain, np.array(votes, np.float32).reshape(-1, *plain.shape))
+
+    def tally(self, split: ObjectSet) -> AccuracyTally:
+        """Nothing counted."""
+        return AccuracyTally(len(split.classes))
+
+    def count(self, tally: AccuracyTally, split: ObjectSet, piece: int, prediction: ClassProbabilities) -> None:
+        """Each cloud's most probable class."""
+        labels = split.labels[self.rows(split, piece)]
+        tally.plain.update(prediction.classes.argmax(-1), labels)
+        if len(prediction.votes):
+            tally.voted.update(prediction.votes.sum(0).argmax(-1), labels)
+
+    def figures(self, tally: AccuracyTally, split: ObjectSet) -> Figures:
+        """Accuracy over clouds and over classes, by class, and of the votes' mean."""
+        figures = _figures(tally.plain, split)
+        return figures | ({"voted_accuracy": known(voted.overall)} if (voted := tally.voted.compute()).count else {})
+
+    def rows(self, split: ObjectSet, piece: int) -> slice:
+        """The clouds of a piece."""
+        return slice(piece * self.test_batch, min((piece + 1) * self.test_batch, self.size(split)))
 
     def baseline(self, data: Splits[ObjectSet]) -> Figures:
         """The most frequent training class, always."""
         counts = np.bincount(data.train.labels, minlength=len(data.train.classes))
-        return self._scored(np.full(self.size(data.test), counts.argmax()), data.test)
+        return _scored(np.full(self.size(data.test), counts.argmax()), data.test)
 
     def probe(self, backbone: PointTransformer, data: Splits[ObjectSet], seed: int) -> Figures:
         """A linear classifier on concat(mean, max) of the frozen tokens."""
         train, val, test = (self._pooled(backbone, split, seed) for split in (data.train, data.validation, data.test))
         labels = data.train.labels, data.validation.labels, data.test.labels
         found = linear_probe(train, labels[0], val, labels[1], test, labels[2])
-        return self._scored(found.predictions, data.test)
+        return _scored(found.predictions, data.test)
 
     def _augmented(self, cloud: Float[np.ndarray, "all 3"], generator: np.random.Generator) -> np.ndarray:
         points = unit_sphere(cloud)[choose(generator, len(cloud), self.points)]
         points = rotate_yaw(points, generator) if self.yaw else points
         return scale_and_shift(points, generator, self.scale, self.shift)
 
-    def _vote(self, split: ObjectSet, vote: int, seed: int) -> Iterator[Float[Tensor, "batch points 3"]]:
-        fixed = replace(self, yaw=False, shift=0.0)
-        for first in range(0, self.size(split), self.test_batch):
-            samples = [Sample(vote, i) for i in range(first, min(first + self.test_batch, self.size(split)))]
-            yield fixed.batch(split, samples, seed).points
+    def _vote(self, split: ObjectSet, piece: int, vote: int, seed: int) -> Float[Tensor, "batch points 3"]:
+        fixed, rows = replace(self, yaw=False, shift=0.0), self.rows(split, piece)
+        return fixed.batch(split, [Sample(vote, index) for index in range(rows.start, rows.stop)], seed).points
 
-    def _test_clouds(self, split: ObjectSet, seed: int) -> Iterator[Float[Tensor, "batch points 3"]]:
-        for first in range(0, self.size(split), self.test_batch):
-            clouds = split.points[first : first + self.test_batch]
-            if self.test_sampling == "fps" and clouds.shape[1] > self.points:
-                kept = farthest_point_sample(torch.from_numpy(clouds), self.points).numpy()
-            else:
-                draws = (numpy_generator(seed, "test", first + i) for i in range(len(clouds)))
-                kept = np.stack([choose(generator, clouds.shape[1], self.points) for generator in draws])
-            clouds = np.stack([unit_sphere(cloud)[index] for cloud, index in zip(clouds, kept, strict=True)])
-            yield torch.from_numpy(clouds)
+    def _test_clouds(self, split: ObjectSet, piece: int, seed: int) -> Float[Tensor, "batch points 3"]:
+        rows = self.rows(split, piece)
+        clouds = split.points[rows]
+        if self.test_sampling == "fps" and clouds.shape[1] > self.points:
+            kept = farthest_point_sample(torch.from_numpy(clouds), self.points).numpy()
+        else:
+            draws = (numpy_generator(seed, "test", index) for index in range(rows.start, rows.stop))
+            kept = np.stack([choose(generator, clouds.shape[1], self.points) for generator in draws])
+        clouds = np.stack([unit_sphere(cloud)[index] for cloud, index in zip(clouds, kept, strict=True)])
+        return torch.from_numpy(clouds)
 
     @torch.inference_mode()
     def _probabilities(
-        self, model: ClassificationModel, split: ObjectSet, clouds: Iterator[Float[Tensor, "batch points 3"]]
+        self, model: ClassificationModel, points: Float[Tensor, "clouds points 3"]
     ) -> Float[np.ndarray, "clouds classes"]:
         model.eval()
-        device = device_of(model)
-        return torch.cat([model(points.to(device)).softmax(-1).cpu() for points in clouds]).numpy()
-
-    def _scored(self, predictions: Int[np.ndarray, " clouds"], split: ObjectSet) -> Figures:
-        state = Accuracy(len(split.classes))
-        state.update(predictions, split.labels)
-        scores = state.compute()
-        per_class = dict(zip(split.classes, map(known, scores.per_class), strict=True))
-        return {
-            "accuracy": known(scores.overall),
-            "class_accuracy": known(scores.class_mean),
-            "accuracy_by_class": per_class,
-        }
+        return model(points.to(device_of(model))).softmax(-1).cpu().numpy()
 
     @torch.inference_mode()
     def _pooled(self, backbone: PointTransformer, split: ObjectSet, seed: int) -> Float[np.ndarray, "clouds width"]:
         backbone.eval()
         device = device_of(backbone)
         pooled = []
-        for points in self._test_clouds(split, seed):
+        for piece in range(self.pieces(split)):
+            points = self._test_clouds(split, piece, seed)
             tokens = backbone(points.to(device), self.group_count, self.group_size).tokens
             pooled.append(torch.cat([tokens.mean(1), tokens.max(1).values], dim=-1).cpu())
         return torch.cat(pooled).numpy()
+
+
+def _scored(predictions: Int[np.ndarray, " clouds"], split: ObjectSet) -> Figures:
+    state = Accuracy(len(split.classes))
+    state.update(predictions, split.labels)
+    return _figures(state, split)
+
+
+def _figures(state: Accuracy, split: ObjectSet) -> Figures:
+    scores = state.compute()
+    per_class = dict(zip(split.classes, map(known, scores.per_class), strict=True))
+    return {
+        "accuracy": known(scores.overall),
+        "class_accuracy": known(scores.class_mean),
+        "accuracy_by_class": per_class,
+    }

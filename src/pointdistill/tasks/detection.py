@@ -34,7 +34,7 @@ from pointdistill.models.detr3d_encoder import SceneTransformer
 from pointdistill.models.point_transformer import PointTransformer
 from pointdistill.models.set_abstraction import SetAbstraction
 from pointdistill.seeding import numpy_generator
-from pointdistill.tasks.base import Figures, Sample, Splits, TaskModel, device_of, known
+from pointdistill.tasks.base import Facts, Figures, Sample, Splits, TaskModel, device_of, evaluate_pieces, known
 from pointdistill.tasks.checks import check_scenes
 from pointdistill.tasks.cuboid import RandomCuboid
 from pointdistill.tasks.sampling import choose
@@ -74,6 +74,13 @@ class Detections:
     scores: Float[np.ndarray, " kept"]
     classes: Int[np.ndarray, " kept"]
     class_scores: Float[np.ndarray, "kept classes"]
+
+
+@dataclass(frozen=True)
+class MeanSize(Facts):
+    """Attributes: size: mean length, width and height of the training boxes, metres."""
+
+    size: tuple[float, float, float]
 
 
 class DetectionModel(TaskModel):
@@ -165,10 +172,18 @@ class Detection:
         """Number of rooms."""
         return len(split)
 
-    def model(self, backbone: SceneBackbone, data: Splits[Scenes]) -> DetectionModel:
-        """The backbone with a fresh decoder."""
+    def facts(self, data: Splits[Scenes]) -> MeanSize:
+        """The boxes' mean size."""
         sizes = np.concatenate([scene.boxes[:, 3:6] for scene in data.train])
-        return DetectionModel(backbone, torch.from_numpy(sizes.mean(0, dtype=np.float32)), self)
+        return MeanSize(tuple(sizes.mean(0, dtype=np.float32).tolist()))
+
+    def build(self, backbone: SceneBackbone, facts: MeanSize) -> DetectionModel:
+        """The backbone with a fresh decoder."""
+        return DetectionModel(backbone, torch.tensor(facts.size), self)
+
+    def model(self, backbone: SceneBackbone, data: Splits[Scenes]) -> DetectionModel:
+        """`build` with the facts of these data."""
+        return self.build(backbone, self.facts(data))
 
     def batch(self, split: Scenes, samples: list[Sample], seed: int) -> RoomBatch:
         """Fresh subsets of rooms, mirrored, turned and scaled together with their boxes."""
@@ -180,7 +195,32 @@ class Detection:
 
     def evaluate(self, model: DetectionModel, split: Scenes, seed: int, quick: bool = False) -> Figures:
         """AP and recall at IoU 0.25 and 0.5, means over the classes that occur, and AP per class."""
-        return self._score([self.detect(model, scene, seed) for scene in split], split)
+        return evaluate_pieces(self, model, split, seed)
+
+    def pieces(self, split: Scenes) -> int:
+        """Each room alone."""
+        return len(split)
+
+    def predict(self, model: DetectionModel, split: Scenes, piece: int, seed: int) -> Detections:
+        """`detect` in one room."""
+        return self.detect(model, split[piece], seed)
+
+    def tally(self, split: Scenes) -> AveragePrecision3D:
+        """No scene yet."""
+        return AveragePrecision3D(class_names(self.classes))
+
+    def count(self, tally: AveragePrecision3D, split: Scenes, piece: int, prediction: Detections) -> None:
+        """Every box with each class's score against the room's true boxes."""
+        tally.update_all_classes(prediction.boxes, prediction.class_scores, *self._true(split[piece]))
+
+    def figures(self, tally: AveragePrecision3D, split: Scenes) -> Figures:
+        """AP and recall, means and by class."""
+        scores = tally.compute()
+        figures: Figures = {f"ap{round(100 * iou)}": known(value) for iou, value in scores.mean_ap.items()}
+        figures |= {f"ar{round(100 * iou)}": known(value) for iou, value in scores.mean_recall.items()}
+        for iou, by_class in scores.ap.items():
+            figures[f"ap{round(100 * iou)}_by_class"] = {name: known(value) for name, value in by_class.items()}
+        return figures
 
     @torch.inference_mode()
     def detect(self, model: DetectionModel, scene: Scene, seed: int) -> Detections:
@@ -259,15 +299,10 @@ class Detection:
         )
 
     def _score(self, found: list[Detections], split: Scenes) -> Figures:
-        state = AveragePrecision3D(class_names(self.classes))
-        for detections, scene in zip(found, split, strict=True):
-            state.update_all_classes(detections.boxes, detections.class_scores, *self._true(scene))
-        scores = state.compute()
-        figures: Figures = {f"ap{round(100 * iou)}": known(value) for iou, value in scores.mean_ap.items()}
-        figures |= {f"ar{round(100 * iou)}": known(value) for iou, value in scores.mean_recall.items()}
-        for iou, by_class in scores.ap.items():
-            figures[f"ap{round(100 * iou)}_by_class"] = {name: known(value) for name, value in by_class.items()}
-        return figures
+        tally = self.tally(split)
+        for room, detections in enumerate(found):
+            self.count(tally, split, room, detections)
+        return self.figures(tally, split)
 
     def _shares(self, split: Scenes) -> Float[Tensor, " classes"]:
         classes = np.concatenate([self._true(scene)[1] for scene in split])

@@ -12,13 +12,14 @@ from torch import Tensor
 
 from pointdistill.augment import rotate_yaw, scale_and_shift
 from pointdistill.datasets.shapenetpart import PartSet
+from pointdistill.errors import DataError
 from pointdistill.geometry import interpolate, three_nearest
 from pointdistill.losses import Losses
 from pointdistill.metrics import PartIoU, linear_probe
 from pointdistill.models.heads import PartSegmentationHead, normed_layers, pyramid_layers
 from pointdistill.models.point_transformer import PointTransformer
 from pointdistill.seeding import numpy_generator
-from pointdistill.tasks.base import Figures, Sample, Splits, TaskModel, device_of, known
+from pointdistill.tasks.base import Facts, Figures, Sample, Splits, TaskModel, device_of, evaluate_pieces, known
 from pointdistill.tasks.checks import check_parts
 from pointdistill.tasks.sampling import choose, unit_sphere
 
@@ -38,6 +39,27 @@ class LabelledShape(NamedTuple):
     points: Float[np.ndarray, "points 3"]
     true: Int[np.ndarray, " points"]
     predicted: Int[np.ndarray, " points"]
+
+
+@dataclass(frozen=True)
+class PartTable(Facts):
+    """Which parts there are.
+
+    Attributes:
+        category_names: of the categories, in their order.
+        part_ids: the parts of each.
+        part_names: of each part.
+    """
+
+    category_names: tuple[str, ...]
+    part_ids: tuple[tuple[int, ...], ...]
+    part_names: dict[int, str]
+
+    def check(self, split: PartSet) -> None:
+        """The same categories with the same parts: else DataError."""
+        if (tuple(split.category_names), split.part_ids) != (self.category_names, self.part_ids):
+            problem = "have other categories or parts than the model was trained on"
+            raise DataError("the data", problem, "Prepare the same data set.")
 
 
 class PartSegmentationModel(TaskModel):
@@ -109,9 +131,17 @@ class PartSegmentation:
         """Number of clouds."""
         return len(split.categories)
 
-    def model(self, backbone: PointTransformer, data: Splits[PartSet]) -> PartSegmentationModel:
+    def facts(self, data: Splits[PartSet]) -> PartTable:
+        """The table of parts."""
+        return PartTable(tuple(data.train.category_names), data.train.part_ids, dict(data.train.part_names))
+
+    def build(self, backbone: PointTransformer, facts: PartTable) -> PartSegmentationModel:
         """The backbone with a fresh head."""
-        return PartSegmentationModel(backbone, allowed_parts(data.train), self)
+        return PartSegmentationModel(backbone, allowed_parts(facts), self)
+
+    def model(self, backbone: PointTransformer, data: Splits[PartSet]) -> PartSegmentationModel:
+        """`build` with the facts of these data."""
+        return self.build(backbone, self.facts(data))
 
     def batch(self, split: PartSet, samples: list[Sample], seed: int) -> PartBatch:
         """Fresh subsets, scaled and shifted (and turned)."""
@@ -136,29 +166,49 @@ class PartSegmentation:
 
     def evaluate(self, model: PartSegmentationModel, split: PartSet, seed: int, quick: bool = False) -> Figures:
         """Instance mIoU, class mIoU and IoU per category; the argmax is limited to the category's parts."""
-        score = PartIoU(dict(enumerate(split.part_ids)))
-        for batch, predicted in self._predictions(model, split, seed):
-            _score(score, predicted, batch)
-        return _figures(score, split)
+        return evaluate_pieces(self, model, split, seed)
 
-    def label_shapes(self, model: PartSegmentationModel, split: PartSet, seed: int) -> list[LabelledShape]:
-        """Each cloud as the test sees it, with its true and predicted parts."""
-        return [
-            LabelledShape(*(part.numpy() for part in shape))
-            for batch, predicted in self._predictions(model, split, seed)
-            for shape in zip(batch.points, batch.parts, predicted, strict=True)
-        ]
+    def pieces(self, split: PartSet) -> int:
+        """Batches of `test_batch` clouds."""
+        return -(-self.size(split) // self.test_batch)
 
     @torch.inference_mode()
-    def _predictions(
-        self, model: PartSegmentationModel, split: PartSet, seed: int
-    ) -> Iterator[tuple[PartBatch, Int[Tensor, "batch points"]]]:
+    def predict(self, model: PartSegmentationModel, split: PartSet, piece: int, seed: int) -> list[LabelledShape]:
+        """Each cloud of a batch as the test sees it, with its true and predicted parts."""
         model.eval()
-        device = device_of(model)
-        for batch in self._test_batches(split, seed):
-            category = batch.category.to(device)
-            logits = model(batch.points.to(device), category)
-            yield batch, limited_argmax(logits, model.allowed[category]).cpu()
+        batch, device = self._test_batch(split, piece, seed), device_of(model)
+        category = batch.category.to(device)
+        logits = model(batch.points.to(device), category)
+        found = limited_argmax(logits, model.allowed[category]).cpu()
+        shapes = zip(batch.points, batch.parts, found, strict=True)
+        return [LabelledShape(*(part.numpy() for part in shape)) for shape in shapes]
+
+    def tally(self, split: PartSet) -> PartIoU:
+        """No shape yet."""
+        return PartIoU(dict(enumerate(split.part_ids)))
+
+    def count(self, tally: PartIoU, split: PartSet, piece: int, prediction: list[LabelledShape]) -> None:
+        """Each cloud's IoU over the parts of its category."""
+        for shape, category in zip(prediction, split.categories[self.rows(split, piece)], strict=True):
+            tally.update(shape.predicted, shape.true, int(category))
+
+    def figures(self, tally: PartIoU, split: PartSet) -> Figures:
+        """Instance mIoU, class mIoU and IoU per category."""
+        scores = tally.compute()
+        by_category = {split.category_names[int(str(number))]: known(v) for number, v in scores.per_category.items()}
+        return {
+            "instance_miou": known(scores.instance_mean_iou),
+            "class_miou": known(scores.class_mean_iou),
+            "iou_by_category": by_category,
+        }
+
+    def label_shapes(self, model: PartSegmentationModel, split: PartSet, seed: int) -> list[LabelledShape]:
+        """`predict` of all clouds."""
+        return [shape for piece in range(self.pieces(split)) for shape in self.predict(model, split, piece, seed)]
+
+    def rows(self, split: PartSet, piece: int) -> slice:
+        """The clouds of a piece."""
+        return slice(piece * self.test_batch, min((piece + 1) * self.test_batch, self.size(split)))
 
     def baseline(self, data: Splits[PartSet]) -> Figures:
         """Each category's most frequent training part, at every point."""
@@ -166,11 +216,11 @@ class PartSegmentation:
         for parts, category in zip(data.train.parts, data.train.categories, strict=True):
             counts[category] += np.bincount(parts, minlength=counts.shape[1])
         counts = np.where(allowed_parts(data.train).numpy(), counts, -1)
-        score = PartIoU(dict(enumerate(data.test.part_ids)))
+        tally = self.tally(data.test)
         for batch in self._test_batches(data.test, 0):
-            majority = torch.from_numpy(counts.argmax(1))[batch.category]
-            _score(score, majority[:, None].expand_as(batch.parts), batch)
-        return _figures(score, data.test)
+            for parts, category in zip(batch.parts, batch.category.tolist(), strict=True):
+                tally.update(np.full(len(parts), counts[category].argmax()), parts, category)
+        return self.figures(tally, data.test)
 
     def probe(self, backbone: PointTransformer, data: Splits[PartSet], seed: int) -> Figures:
         """A linear classifier of the part at a point, on frozen block outputs interpolated to `probe_points` points.
@@ -181,11 +231,11 @@ class PartSegmentation:
         splits = (data.train, data.validation, data.test)
         train, val, test = (self._point_rows(backbone, split, seed) for split in splits)
         found = linear_probe(*train, *val, *test).predictions
-        score = PartIoU(dict(enumerate(data.test.part_ids)))
+        tally = self.tally(data.test)
         shapes = zip(found.reshape(-1, self.probe_points), test[1].reshape(-1, self.probe_points), strict=True)
         for (predicted, true), category in zip(shapes, data.test.categories, strict=True):
-            score.update(predicted, true, int(category))
-        return _figures(score, data.test)
+            tally.update(predicted, true, int(category))
+        return self.figures(tally, data.test)
 
     @torch.inference_mode()
     def _point_rows(
@@ -205,21 +255,24 @@ class PartSegmentation:
         return torch.cat(features), torch.cat(parts)
 
     def _test_batches(self, split: PartSet, seed: int) -> Iterator[PartBatch]:
-        """Every cloud once; clouds of another size than `points` are drawn to it (each point at least once if few)."""
-        for first in range(0, self.size(split), self.test_batch):
-            clouds, parts = [], []
-            for index in range(first, min(first + self.test_batch, self.size(split))):
-                count = int(split.counts[index])
-                kept = choose(numpy_generator(seed, "test", index), count, self.points)
-                clouds.append(unit_sphere(split.points[index, :count])[kept])
-                parts.append(split.parts[index][kept])
-            yield _batch(clouds, parts, split.categories[first : first + self.test_batch])
+        """Every cloud once."""
+        return (self._test_batch(split, piece, seed) for piece in range(self.pieces(split)))
+
+    def _test_batch(self, split: PartSet, piece: int, seed: int) -> PartBatch:
+        """Clouds of another size than `points` are drawn to it (each point at least once if few)."""
+        rows, clouds, parts = self.rows(split, piece), [], []
+        for index in range(rows.start, rows.stop):
+            count = int(split.counts[index])
+            kept = choose(numpy_generator(seed, "test", index), count, self.points)
+            clouds.append(unit_sphere(split.points[index, :count])[kept])
+            parts.append(split.parts[index][kept])
+        return _batch(clouds, parts, split.categories[rows])
 
 
-def allowed_parts(split: PartSet) -> Bool[Tensor, "categories parts"]:
+def allowed_parts(table: PartSet | PartTable) -> Bool[Tensor, "categories parts"]:
     """Which part labels each category has."""
-    allowed = torch.zeros(len(split.part_ids), split.part_count, dtype=torch.bool)
-    for category, parts in enumerate(split.part_ids):
+    allowed = torch.zeros(len(table.part_ids), max(table.part_names) + 1, dtype=torch.bool)
+    for category, parts in enumerate(table.part_ids):
         allowed[category, list(parts)] = True
     return allowed
 
@@ -237,18 +290,3 @@ def _batch(clouds: list[np.ndarray], parts: list[np.ndarray], categories: Int[np
         torch.from_numpy(categories.astype(np.int64)),
         torch.from_numpy(np.stack(parts).astype(np.int64)),
     )
-
-
-def _score(score: PartIoU, predictions: Int[Tensor, "batch points"], batch: PartBatch) -> None:
-    for predicted, true, category in zip(predictions, batch.parts, batch.category.tolist(), strict=True):
-        score.update(predicted, true, category)
-
-
-def _figures(score: PartIoU, split: PartSet) -> Figures:
-    scores = score.compute()
-    by_category = {split.category_names[int(str(number))]: known(v) for number, v in scores.per_category.items()}
-    return {
-        "instance_miou": known(scores.instance_mean_iou),
-        "class_miou": known(scores.class_mean_iou),
-        "iou_by_category": by_category,
-    }

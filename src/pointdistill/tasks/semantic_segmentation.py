@@ -20,7 +20,7 @@ from pointdistill.models.dgcnn import DGCNN, DGCNNSegmentationHead
 from pointdistill.models.heads import SemanticSegmentationHead
 from pointdistill.models.point_transformer import PointTransformer
 from pointdistill.seeding import numpy_generator
-from pointdistill.tasks.base import Figures, Sample, Splits, TaskModel, device_of, known
+from pointdistill.tasks.base import Facts, Figures, Sample, Splits, TaskModel, device_of, evaluate_pieces, known
 from pointdistill.tasks.checks import check_scenes
 from pointdistill.tasks.columns import Column, floor_height, random_column, vote
 
@@ -40,6 +40,13 @@ class ColumnBatch:
     points: Float[Tensor, "batch points 3"]
     colours: Float[Tensor, "batch points 3"]
     labels: Int[Tensor, "batch points"]
+
+
+@dataclass(frozen=True)
+class ClassWeights(Facts):
+    """Attributes: weights: factor on the loss of each class's points."""
+
+    weights: tuple[float, ...]
 
 
 class SemanticSegmentationModel(TaskModel):
@@ -159,16 +166,24 @@ class SemanticSegmentation:
         """Columns an epoch."""
         return len(split) * self.columns_per_scene
 
-    def model(self, backbone: PointTransformer | DGCNN, data: Splits[Scenes]) -> SegmentationModel:
+    def facts(self, data: Splits[Scenes]) -> ClassWeights:
+        """How much each class weighs in the loss."""
+        return ClassWeights(tuple(self._class_weight(data.train).tolist()))
+
+    def build(self, backbone: PointTransformer | DGCNN, facts: ClassWeights) -> SegmentationModel:
         """The backbone with a fresh head: on the three nearest centres, or, on DGCNN, its authors'.
 
         Raises:
             RecipeError: a DGCNN that takes colours where the task gives none, or the other way round.
         """
-        weight = self._class_weight(data.train)
+        weight = torch.tensor(facts.weights)
         if isinstance(backbone, DGCNN):
             return DGCNNSegmentationModel(backbone, weight, self)
         return SemanticSegmentationModel(backbone, weight, self)
+
+    def model(self, backbone: PointTransformer | DGCNN, data: Splits[Scenes]) -> SegmentationModel:
+        """`build` with the facts of these data."""
+        return self.build(backbone, self.facts(data))
 
     def batch(self, split: Scenes, samples: list[Sample], seed: int) -> ColumnBatch:
         """Random columns, turned and scaled."""
@@ -192,16 +207,33 @@ class SemanticSegmentation:
     @torch.inference_mode()
     def evaluate(self, model: SegmentationModel, split: Scenes, seed: int, quick: bool = False) -> Figures:
         """Class mIoU, mean class accuracy and overall accuracy over every labelled vertex; `quick`: random columns."""
+        if not quick:
+            return evaluate_pieces(self, model, split, seed)
         model.eval()
-        score = ConfusionMatrix(len(self.classes), ignore=-1)
+        score = self.tally(split)
         for scene in split:
-            if quick:
-                batch = self._fixed_columns(scene, seed)
-                logits = model(batch.points.to(device_of(model)), batch.colours.to(device_of(model)))
-                score.update(logits.argmax(-1).flatten().cpu().numpy(), batch.labels.flatten().numpy())
-            else:
-                score.update(self.label_scene(model, scene, seed), self.labels(scene))
-        return self._figures(score)
+            batch = self._fixed_columns(scene, seed)
+            logits = model(batch.points.to(device_of(model)), batch.colours.to(device_of(model)))
+            score.update(logits.argmax(-1).flatten().cpu().numpy(), batch.labels.flatten().numpy())
+        return self.figures(score, split)
+
+    def pieces(self, split: Scenes) -> int:
+        """Each scene alone."""
+        return len(split)
+
+    def predict(self, model: SegmentationModel, split: Scenes, piece: int, seed: int) -> Int[np.ndarray, " vertices"]:
+        """`label_scene` on one scene."""
+        return self.label_scene(model, split[piece], seed)
+
+    def tally(self, split: Scenes) -> ConfusionMatrix:
+        """Nothing counted."""
+        return ConfusionMatrix(len(self.classes), ignore=-1)
+
+    def count(
+        self, tally: ConfusionMatrix, split: Scenes, piece: int, prediction: Int[np.ndarray, " vertices"]
+    ) -> None:
+        """Every labelled vertex."""
+        tally.update(prediction, self.labels(split[piece]))
 
     @torch.inference_mode()
     def label_scene(self, model: SegmentationModel, scene: Scene, seed: int) -> Int[np.ndarray, " vertices"]:
@@ -231,11 +263,11 @@ class SemanticSegmentation:
     def baseline(self, data: Splits[Scenes]) -> Figures:
         """The most frequent class of the training vertices, everywhere."""
         majority = self._counts(data.train).argmax()
-        score = ConfusionMatrix(len(self.classes), ignore=-1)
+        score = self.tally(data.test)
         for scene in data.test:
             labels = self.labels(scene)
             score.update(np.full(len(labels), majority), labels)
-        return self._figures(score)
+        return self.figures(score, data.test)
 
     def probe(self, backbone: PointTransformer | DGCNN, data: Splits[Scenes], seed: int) -> Figures:
         """A linear classifier on frozen features of points of random columns (tokens are interpolated to them); its
@@ -243,9 +275,9 @@ class SemanticSegmentation:
         train = self._point_rows(backbone, data.train, seed, self.balanced)
         val, test = (self._point_rows(backbone, split, seed, False) for split in (data.validation, data.test))
         found = dense_probe(*train, *val, *test, classes=len(self.classes), ignore=-1)
-        score = ConfusionMatrix(len(self.classes), ignore=-1)
+        score = self.tally(data.test)
         score.update(found.predictions, test[1])
-        return self._figures(score)
+        return self.figures(score, data.test)
 
     def _counts(self, split: Scenes) -> Int[np.ndarray, " classes"]:
         """Vertices of each class."""
@@ -306,8 +338,9 @@ class SemanticSegmentation:
         found = backbone(points, self.group_count, self.group_size)
         return interpolate(found.tokens, *three_nearest(points[:, : self.probe_points], found.centres))
 
-    def _figures(self, score: ConfusionMatrix) -> Figures:
-        scores = score.compute()
+    def figures(self, tally: ConfusionMatrix, split: Scenes) -> Figures:
+        """Class mIoU, accuracies, IoU by class."""
+        scores = tally.compute()
         names = {c.nyu40: c.name for c in SEMANTIC_CLASSES}
         by_class = {names.get(c, str(c)): known(v) for c, v in zip(self.classes, scores.class_iou, strict=True)}
         return {

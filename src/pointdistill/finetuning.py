@@ -1,0 +1,181 @@
+"""A downstream recipe on a prepared store: from scratch or from pre-trained weights, trained, tested, written."""
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pointdistill import distributed
+from pointdistill.console import console, progress
+from pointdistill.engine.finetune import finetune
+from pointdistill.engine.log import Report
+from pointdistill.errors import RecipeError
+from pointdistill.files import exclusive, read_json
+from pointdistill.labelled import kind_of, open_splits
+from pointdistill.manifest import NAME as MANIFEST
+from pointdistill.manifest import file_sha256
+from pointdistill.models.backbone import Backbone, Config
+from pointdistill.models.checkpoints import load_backbone, read_backbone_config
+from pointdistill.models.point_transformer import BackboneConfig
+from pointdistill.recipes.downstream import RECIPES
+from pointdistill.recipes.downstream.recipe import DownstreamRecipe
+from pointdistill.report.figures import figure_table, in_words, print_figures
+from pointdistill.seeding import torch_generator
+
+SCRATCH = "scratch"
+_OF_SHAPE = ("width", "depth", "heads")
+
+
+def run_finetuning(
+    recipe: DownstreamRecipe,
+    data: Path,
+    out: Path,
+    init: Path | None = None,
+    *,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    labels: int | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    report: Report = lambda done, total, note: None,
+    say: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """Fine-tune and test by a recipe, going on from the last checkpoint in `out`; a finished run is returned as it is.
+
+    Args:
+        recipe: task, optimisation, splits.
+        data: a store of labelled data (`prepare.prepare_labels`) of the recipe's kind.
+        out: folder for log.jsonl, checkpoint, model.safetensors, model.json, result.json (`engine.finetune`).
+        init: backbone.safetensors or the folder of one (a pre-training's, a conversion's); None: random weights.
+        epochs: instead of the recipe's.
+        batch_size: instead of the recipe's.
+        labels: only so many labelled rooms, or objects a class, drawn by the seed.
+        seed: of everything random.
+        device: where to train.
+        report: called after every step.
+        say: is told what a user should know.
+
+    Returns:
+        The content of result.json.
+
+    Raises:
+        RecipeError: a store of another kind, weights that the recipe cannot start from, or `out` holds another run.
+        DataError: no such store or split, or data that the task cannot use.
+        CheckpointError: a missing or damaged checkpoint.
+    """
+    _require_kind(recipe, data)
+    backbone = starting_backbone(recipe.backbone, init, seed, say)
+    splits = open_splits(data, recipe.splits, labels, seed)
+    if batch_size is not None:
+        recipe = replace(recipe, optimisation=replace(recipe.optimisation, batch_size=batch_size))
+    config = recipe.schedule(recipe.task.size(splits.train), epochs)
+    card = {
+        "recipe": recipe.name,
+        "source": recipe.source,
+        "splits": list(recipe.splits),
+        "labels": labels,
+        "init": _origin(init),
+        "store": file_sha256(Path(data) / MANIFEST),
+    }
+    return finetune(recipe.task, backbone, splits, config, seed, Path(out), report=report, device=device, card=card)
+
+
+def _require_kind(recipe: DownstreamRecipe, data: Path) -> None:
+    kind = kind_of(data)
+    if kind != recipe.store:
+        raise RecipeError(f"{data}: is a store of {kind}, the recipe {recipe.name} trains on {recipe.store}")
+
+
+def starting_backbone(
+    config: Config, init: Path | None, seed: int, say: Callable[[str], None] = lambda line: None
+) -> Backbone:
+    """Random weights drawn by the seed, or those of a file; of other sizes than `config`, the file's are taken.
+
+    Raises:
+        RecipeError: `config` is of another architecture than what backbone files hold.
+        CheckpointError: a missing or damaged file.
+    """
+    if init is None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(torch_generator(seed, "backbone").initial_seed())
+            return config.build()
+    if not isinstance(config, BackboneConfig):
+        raise RecipeError(f"{init}: holds a point transformer, the recipe's backbone is another: start it from scratch")
+    found = read_backbone_config(init)
+    differing = [name for name in _OF_SHAPE if getattr(found, name) != getattr(config, name)]
+    if differing:
+        sizes = ", ".join(f"{name} {getattr(found, name)} (not {getattr(config, name)})" for name in differing)
+        say(f"note: {init} has another size than the recipe's backbone, and keeps it: {sizes}")
+    return load_backbone(init)
+
+
+def _origin(init: Path | None) -> str | dict[str, Any]:
+    """Where the weights come from, as far as the card beside them says."""
+    if init is None:
+        return SCRATCH
+    path = init / "backbone.json" if init.is_dir() else init.with_suffix(".json")
+    card = read_json(path) if path.is_file() else {}
+    recipe = card.get("recipe")
+    return {
+        "config": asdict(read_backbone_config(init)),
+        "identity": card.get("identity"),
+        "recipe": recipe.get("name") if isinstance(recipe, dict) else recipe,
+    }
+
+
+def named_recipe(name: str) -> DownstreamRecipe:
+    """The recipe of this name.
+
+    Raises:
+        RecipeError: there is none; those that there are, are named.
+    """
+    if name not in RECIPES:
+        raise RecipeError(f"there is no recipe {name!r}. Choose one of {', '.join(RECIPES)}")
+    return RECIPES[name]()
+
+
+def run_named_finetuning(
+    name: str,
+    data: Path,
+    init: str,
+    out: Path | None,
+    epochs: int | None,
+    batch_size: int | None,
+    seed: int,
+    labels: int | None,
+    device: str,
+) -> None:
+    """`pointdistill finetune NAME`: train with a progress bar, print one table."""
+    recipe = named_recipe(name)
+    distributed.require_device(device)
+    if distributed.started_by_torchrun():
+        raise RecipeError("finetune trains on one process. Start it without torchrun (evaluate takes several)")
+    _require_kind(recipe, data)
+    out = out or Path(f"finetuned-{name}")
+    start = None if init == SCRATCH else Path(init)
+    with exclusive(out), progress() as bars:
+        task = bars.add_task(f"fine-tuning, recipe {name}", total=None, note="")
+        result = run_finetuning(
+            recipe,
+            data,
+            out,
+            start,
+            epochs=epochs,
+            batch_size=batch_size,
+            labels=labels,
+            seed=seed,
+            device=device,
+            report=lambda done, total, note: bars.update(task, completed=done, total=total, note=note),
+            say=lambda line: console.print(line, markup=False, soft_wrap=True),
+        )
+    title = f"{in_words(result['task'])}, {'+'.join(recipe.splits[2:])} split, {result['steps']} steps, in %"
+    print_figures(title, figure_table(_with_best(result), result["metric"]), console)
+    console.print(f"{out}: {result['seconds']:.0f} s of training", markup=False, soft_wrap=True)
+
+
+def _with_best(result: dict[str, Any]) -> dict[str, Any]:
+    """The test's figures, and the highest point of the curve."""
+    best = result["best"]
+    return {**result["test"], **({f"best {in_words(result['metric'])} of the curve": best["value"]} if best else {})}
