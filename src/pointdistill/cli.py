@@ -323,32 +323,48 @@ def embed(
 
 
 def bench(
-    what: Annotated[Literal["feed", "sens"], Positional],
+    what: Annotated[Literal["feed", "geometry", "metrics", "sens"], Positional],
     path: Annotated[Path | None, Positional, arg(metavar="[PATH]")] = None,
     frames: int = 2000,
     every: int = 25,
     reference: Path | None = None,
     steps: int = 3,
     device: str = "cpu",
+    rounds: int = 7,
+    scenes: int = 312,
 ):
     """Measure on this machine whether a part keeps up, and print the figures beside their limits.
 
     Args:
-        what: feed: does the store feed the trainer; sens: what reading a .sens recording costs beyond its codecs.
+        what: feed: does the store feed the trainer; geometry: how long exact searches among points take; metrics: how
+            long the metrics of ScanNet's validation split take; sens: what reading a .sens recording costs beyond its
+            codecs.
         path: a store (feed) or a .sens file (sens); default one made for the purpose, in a temporary folder.
         frames: frames of the recording that is made (sens).
         every: read every n-th frame (sens).
         reference: SensorData.py of the ScanNet repository, to be timed beside (sens).
         steps: training steps measured (feed).
         device: where the steps are taken (feed).
+        rounds: rounds of which the medians are taken (geometry).
+        scenes: scenes measured; the limits are for 312 (metrics).
     """
-    _at_least(1, frames=frames, every=every, steps=steps)
+    _at_least(1, frames=frames, every=every, steps=steps, rounds=rounds, scenes=scenes)
+    if reference and what != "sens":
+        raise PointdistillError("--reference belongs to bench sens. Leave it out")
+    if path and what in ("geometry", "metrics"):
+        raise PointdistillError(f"bench {what} makes its own data. Leave {path} out")
     if what == "feed":
         from pointdistill.bench import feed
 
-        if reference:
-            raise PointdistillError("--reference belongs to bench sens. Leave it out")
         feed.main(path, steps, device)
+    elif what == "geometry":
+        from pointdistill.bench import geometry
+
+        geometry.main(rounds)
+    elif what == "metrics":
+        from pointdistill.bench import metrics
+
+        metrics.main(scenes)
     else:
         from pointdistill.bench import sens
 
