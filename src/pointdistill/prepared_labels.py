@@ -16,7 +16,7 @@ from pointdistill.datasets import layouts
 from pointdistill.datasets.modelnet40 import ObjectSet, read_modelnet40
 from pointdistill.datasets.scannet.labels import read_label_map
 from pointdistill.datasets.scannet.layout import LABEL_TABLE, find_file, read_split, scan_folder
-from pointdistill.datasets.scannet.scenes import Scene, has_labels, read_scene
+from pointdistill.datasets.scannet.scenes import BOX_CLASSES, Scene, has_labels, read_scene
 from pointdistill.datasets.shapenetpart import PartSet, read_shapenetpart
 from pointdistill.errors import DataError
 from pointdistill.files import exclusive, read_arrays, read_json, write_arrays, write_json
@@ -82,10 +82,15 @@ def prepare_scenes(
     out: str | Path,
     splits: Sequence[str] = ("train", "val"),
     workers: int | None = None,
+    box_classes: Sequence[int] = BOX_CLASSES,
 ) -> SceneStore:
     """Parse the labelled scenes of some ScanNetV2 splits. What is already there is kept; splits can be added later.
 
     Scans of a split named "test" may lack labels, which ScanNet keeps hidden; all others must have them.
+
+    Args:
+        splits: any with a list scannetv2_<split>.txt, the official ones or a user's own.
+        box_classes: NYU40 ids of the classes that get boxes.
 
     Raises:
         DataError: a missing or bad file of the data set, or a folder that was prepared from other data.
@@ -94,13 +99,14 @@ def prepare_scenes(
     names = {split: tuple(read_split(root, split)) for split in splits}
     label_map = read_label_map(find_file(root, LABEL_TABLE))
     with exclusive(out):
-        manifest.claim(out, {"format": FORMAT, "kind": "scenes", "source": "scannet"})
+        own = {} if tuple(box_classes) == BOX_CLASSES else {"box_classes": list(box_classes)}
+        manifest.claim(out, {"format": FORMAT, "kind": "scenes", "source": "scannet", **own})
         there = _manifest(out, "scenes") if (out / manifest.NAME).is_file() else {"splits": {}, "sources": {}}
         sources = {scan: _fingerprint(scan_folder(root, scan)) for scans in names.values() for scan in scans}
         begun = _claim_sources(out, {**there["sources"], **_begun_sources(out)}, sources)
         for split, scans in names.items():
             missing = [scan for scan in scans if not (out / f"{scan}.npz").is_file()]
-            work = partial(_prepare_scene, root, out, split != "test", label_map)
+            work = partial(_prepare_scene, root, out, split != "test", label_map, tuple(box_classes))
             parallel_map(work, missing, f"preparing {split} scenes", workers)
         content = {
             "format": FORMAT,
@@ -193,9 +199,11 @@ def in_words(store: SceneStore | ObjectStore) -> str:
     return f"{store.kind} ({', '.join(f'{split} {sizes[split]}' for split in layouts.usual_order(sizes))})"
 
 
-def _prepare_scene(root: Path, out: Path, labels_needed: bool, label_map: dict[str, int], scan: str) -> None:
+def _prepare_scene(
+    root: Path, out: Path, labels_needed: bool, label_map: dict[str, int], box_classes: tuple[int, ...], scan: str
+) -> None:
     labelled = labels_needed or has_labels(root, scan)
-    _save(out / f"{scan}.npz", read_scene(root, scan, labelled, label_map))
+    _save(out / f"{scan}.npz", read_scene(root, scan, labelled, label_map, box_classes))
 
 
 def _prepare_shapes(
@@ -274,4 +282,6 @@ def _load(path: Path, kind: type[Sample]) -> Sample:
         others["part_ids"] = [tuple(ids) for ids in others["part_ids"]]
         others["part_names"] = {int(part): name for part, name in others["part_names"].items()}
     values |= {name: tuple(value) if isinstance(value, list) else value for name, value in others.items()}
+    if kind is Scene and values["boxes"].shape[1] == 6:  # written before boxes had headings
+        values["boxes"] = np.pad(values["boxes"], ((0, 0), (0, 1)))
     return kind(**values)

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 import build_scannet
-from pointdistill.datasets.scannet import DETECTION_CLASSES, SEMANTIC_CLASSES, read_label_map, read_scene, read_split
+from pointdistill.datasets.scannet import (
+    DETECTION_CLASSES,
+    SEMANTIC_CLASSES,
+    class_names,
+    read_label_map,
+    read_scene,
+    read_split,
+)
 from pointdistill.datasets.scannet.layout import recordings
 from pointdistill.errors import DataError
 
@@ -34,11 +41,17 @@ def test_scene_is_axis_aligned_and_labelled(root):
     assert scene.instance.tolist() == [1, 1, 1, 2, 2, 2, 3, 3, 0]
 
 
+def test_classes_with_boxes_are_a_setting(root):
+    scene = read_scene(root, SCAN, box_classes=[2, 5])
+    assert scene.box_classes.tolist() == [2, 5]  # now the floor has one, and the desk has none
+    assert class_names([2, 5, 39, 21]) == ("floor", "chair", "garbage bin", "21")
+
+
 def test_boxes_surround_the_aligned_vertices(root):
     scene = read_scene(root, SCAN)
     assert scene.box_classes.tolist() == [5, 14]  # the floor has none
-    np.testing.assert_allclose(scene.boxes[0], [1.25, 1.25, 0.6, 0.5, 0.5, 0.4], atol=1e-5)
-    np.testing.assert_allclose(scene.boxes[1], [0.3, 2.25, 0.7, 0.2, 0.5, 0], atol=1e-5)
+    np.testing.assert_allclose(scene.boxes[0], [1.25, 1.25, 0.6, 0.5, 0.5, 0.4, 0], atol=1e-5)
+    np.testing.assert_allclose(scene.boxes[1], [0.3, 2.25, 0.7, 0.2, 0.5, 0, 0], atol=1e-5)
 
 
 def test_without_alignment_vertices_stay(root):

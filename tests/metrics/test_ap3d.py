@@ -135,3 +135,16 @@ def test_what_does_not_fit_is_named():
     with pytest.raises(ValueError, match="1 boxes with scores"):
         state.update_all_classes(box, np.ones((1, 3)), box, one)
     assert not state.scenes and not state.true_boxes.any()
+
+
+def test_turned_boxes_score_as_the_same_boxes_straight():
+    parts, turned = scenes(0), []
+    angle = 0.7
+    matrix = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+    for boxes, scores, classes, true_boxes, true_classes in parts:
+        moved = [np.c_[b[:, :3] @ matrix.T, b[:, 3:], np.full(len(b), angle)] for b in (boxes, true_boxes)]
+        turned.append((moved[0], scores, classes, moved[1], true_classes))
+    straight = state_of(parts).compute()
+    assert state_of(turned).compute().ap[0.25] == pytest.approx(straight.ap[0.25], abs=1e-12)
+    wrong = [(np.c_[t[0][:, :6], t[0][:, 6] + 0.8], *t[1:]) for t in turned]
+    assert state_of(wrong).compute().mean_ap[0.5] < straight.mean_ap[0.5]

@@ -16,6 +16,11 @@ def neighbours(query, points, k):
     return sorted(range(len(points)), key=lambda index: (distances[index], index))[:k]
 
 
+def ball(query, points, radius, size):
+    inside = [i for i, p in enumerate(points) if float(sum((p - query) ** 2)) < radius**2][:size]
+    return inside + (inside[:1] or [0]) * (size - len(inside))
+
+
 def chamfer(a, b, power):
     def one_way(first, second):
         return np.mean([min(np.linalg.norm(p - q) for q in second) ** power for p in first])

@@ -145,10 +145,10 @@ def detection_example(seed: int = 0, count: int = 20000) -> DetectionExample:
     generator = np.random.default_rng(seed)
     boxes, kinds = surfaces(0.2 * seed)
     points, labels = sample(boxes, kinds, count, generator)
-    true = boxes[6:].astype(np.float32)
+    true = np.pad(boxes[6:], ((0, 0), (0, 1))).astype(np.float32)
     names = [NAMES[kind] for kind in kinds[6:]]
     predicted = (true + generator.normal(0, 0.05, true.shape)).astype(np.float32)
-    stray = np.array([[2.2, 2.2, 0.5, 0.6, 0.6, 1.0], [3.9, 1.9, 1.2, 0.3, 1.0, 0.8]], dtype=np.float32)
+    stray = np.array([[2.2, 2.2, 0.5, 0.6, 0.6, 1.0, 0.5], [3.9, 1.9, 1.2, 0.3, 1.0, 0.8, 0]], dtype=np.float32)
     scores = np.concatenate([generator.uniform(0.35, 0.95, len(true)), [0.33, 0.12]]).astype(np.float32)
     shade = 1 + generator.normal(0, 0.05, (count, 1))
     return DetectionExample(

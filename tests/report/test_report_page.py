@@ -143,10 +143,9 @@ def test_claims_follow_the_figures():
 
 
 def test_matches_are_those_of_ap():
-    true = np.array([[0, 0, 0, 1, 1, 1], [5, 0, 0, 1, 1, 1]], dtype=np.float32)
-    boxes = np.array(
-        [[0, 0, 0, 1, 1, 1], [0.1, 0, 0, 1, 1, 1], [5, 0, 0, 1, 1, 1], [9, 9, 9, 1, 1, 1]], dtype=np.float32
-    )
+    true = np.array([[0, 0, 0, 1, 1, 1, 0], [5, 0, 0, 1, 1, 1, 0]], dtype=np.float32)
+    places = [[0, 0, 0], [0.1, 0, 0], [5, 0, 0], [9, 9, 9]]
+    boxes = np.array([[*place, 1, 1, 1, 0] for place in places], dtype=np.float32)
     found, overlap = matches(boxes, ["chair", "chair", "desk", "sofa"], true, ["chair", "chair"])
     assert found.tolist() == [True, False, False, False]
     np.testing.assert_allclose(overlap, [1, 0.9 / 1.1, 0, 0], atol=1e-6)
@@ -154,7 +153,7 @@ def test_matches_are_those_of_ap():
 
 def test_scene_without_boxes():
     example = report_synthetic.detection_example(count=100)
-    none = np.zeros((0, 6), dtype=np.float32)
+    none = np.zeros((0, 7), dtype=np.float32)
     empty = dataclasses.replace(
         example, true_boxes=none, true_names=[], predicted_boxes=none, predicted_names=[], scores=none[:, 0]
     )

@@ -72,7 +72,7 @@ def room(seed: int, density: int = 400, furniture: int = 3) -> Scene:
         points.append(centre + block * size)
         semantic.append(np.full(density, 4 if bed else 8))
         instance.append(np.full(density, number + 1))
-        boxes.append([*centre, *size])
+        boxes.append([*centre, *size, 0])
         classes.append(4 if bed else 8)
     order = generator.permutation(sum(map(len, points)))
     vertices = np.concatenate(points)[order].astype(np.float32)
@@ -82,7 +82,7 @@ def room(seed: int, density: int = 400, furniture: int = 3) -> Scene:
         colours=np.full(vertices.shape, 128, np.uint8),
         semantic=np.concatenate(semantic)[order].astype(np.int16),
         instance=np.concatenate(instance)[order].astype(np.int32),
-        boxes=np.array(boxes, np.float32).reshape(-1, 6),
+        boxes=np.array(boxes, np.float32).reshape(-1, 7),
         box_classes=np.array(classes, np.int16),
     )
 

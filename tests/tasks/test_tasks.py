@@ -8,7 +8,9 @@ import pytest
 import torch
 from task_samples import object_splits, room_splits, shape_splits, tiny_backbone
 
+from pointdistill.models.backbone import Backbone
 from pointdistill.models.detr3d import DecoderConfig
+from pointdistill.models.dgcnn import DGCNN, DGCNNConfig
 from pointdistill.tasks.base import Splits, Task, fingerprint
 from pointdistill.tasks.classification import Classification
 from pointdistill.tasks.detection import Detection
@@ -44,6 +46,10 @@ CASES: dict[str, tuple[Task, Splits]] = {
         ),
         room_splits(),
     ),
+    "semantic_segmentation on DGCNN": (
+        SemanticSegmentation(points=128, hidden=(16, 16), dropout=0.0, passes=1, probe_columns=2, colour=True),
+        room_splits(),
+    ),
     "detection": (
         Detection(
             points=256,
@@ -63,9 +69,16 @@ def case(request: pytest.FixtureRequest) -> tuple[Task, Splits]:
     return CASES[request.param]
 
 
+def backbone_for(task: Task) -> Backbone:
+    if getattr(task, "colour", False):
+        torch.manual_seed(0)
+        return DGCNN(DGCNNConfig(neighbours=6, width=8, embedding=16, channels=3))
+    return tiny_backbone()
+
+
 def fresh_model(task: Task, data: Splits, seed: int = 0) -> torch.nn.Module:
     torch.manual_seed(seed)
-    return task.model(tiny_backbone(), data)
+    return task.model(backbone_for(task), data)
 
 
 def test_every_parameter_gets_a_gradient_and_the_loss_falls(case: tuple[Task, Splits]) -> None:
@@ -83,7 +96,9 @@ def test_every_parameter_gets_a_gradient_and_the_loss_falls(case: tuple[Task, Sp
         losses.append(loss.item())
     # A bias before BatchNorm is cancelled by it: its gradient is rounding, or exactly zero.
     cancelled = {"backbone.patch_embed.local1.bias", "backbone.patch_embed.merge.bias"}
-    assert {name for name, _ in model.named_parameters()} - reached <= cancelled
+    single = "decoder.heads.angle."  # a choice among one bin of headings (3DETR on ScanNet) has nothing to learn
+    silent = {name for name, _ in model.named_parameters() if not name.startswith(single)} - reached
+    assert silent <= cancelled
     assert np.mean(losses[-3:]) < 0.9 * np.mean(losses[:3])
 
 
@@ -107,9 +122,9 @@ def test_figures_are_shares(case: tuple[Task, Splits]) -> None:
         task.baseline(data),
     ):
         assert 0 <= figures[task.metric] <= 1
-    probed = task.probe(tiny_backbone(), data, 0)
+    probed = task.probe(backbone_for(task), data, 0)
     assert all(0 <= value <= 1 for value in probed.values() if isinstance(value, float))
-    assert task.probe(tiny_backbone(), data, 0) == probed
+    assert task.probe(backbone_for(task), data, 0) == probed
 
 
 def test_the_order_of_the_points_is_nothing(case: tuple[Task, Splits]) -> None:

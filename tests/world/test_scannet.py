@@ -205,7 +205,7 @@ def test_the_loaders_read_what_was_written(root: Path):
     true = {thing.id: (thing.nyu40, np.asarray(thing.centre), np.asarray(thing.size)) for thing in room.instances}
     for box, nyu40 in zip(scene.boxes, scene.box_classes, strict=True):
         inside = [
-            (np.abs(box[:3] - centre) + box[3:] / 2 <= size / 2 + 0.15).all()
+            (np.abs(box[:3] - centre) + box[3:6] / 2 <= size / 2 + 0.15).all()
             for own, centre, size in true.values()
             if own == nyu40
         ]

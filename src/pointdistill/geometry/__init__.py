@@ -3,36 +3,46 @@
 Batch first.
 """
 
+from pointdistill.geometry.ball_query import ball_query
 from pointdistill.geometry.boxes import (
     corners,
     count_points_in_boxes,
+    giou_3d,
     giou_aligned,
+    hull,
+    iou_3d,
     iou_aligned,
     nms_3d,
     points_in_boxes,
+    transform_boxes,
 )
 from pointdistill.geometry.cameras import project, transform, unproject
 from pointdistill.geometry.chamfer import chamfer_l1, chamfer_l2
 from pointdistill.geometry.fps import farthest_point_sample
 from pointdistill.geometry.interpolation import interpolate, three_nearest
-from pointdistill.geometry.neighbours import knn, squared_distances
+from pointdistill.geometry.neighbours import knn, knn_features, squared_distances
 from pointdistill.geometry.normalisation import UnitSphere, to_unit_sphere
 from pointdistill.geometry.patches import Patches, gather, group_patches
 
 __all__ = [
     "Patches",
     "UnitSphere",
+    "ball_query",
     "chamfer_l1",
     "chamfer_l2",
     "corners",
     "count_points_in_boxes",
     "farthest_point_sample",
     "gather",
+    "giou_3d",
     "giou_aligned",
     "group_patches",
+    "hull",
     "interpolate",
+    "iou_3d",
     "iou_aligned",
     "knn",
+    "knn_features",
     "nms_3d",
     "points_in_boxes",
     "project",
@@ -40,5 +50,6 @@ __all__ = [
     "three_nearest",
     "to_unit_sphere",
     "transform",
+    "transform_boxes",
     "unproject",
 ]

@@ -52,6 +52,31 @@ def _knn_matrix(queries: Tensor, points: Tensor, k: int) -> Tensor:
     return torch.cat(parts, dim=1)
 
 
+def knn_features(features: Float[Tensor, "batch points channels"], k: int) -> Int[Tensor, "batch points k"]:
+    """Indices of the k points of the same cloud with the most similar features, in ascending distance, a point itself
+    among them. No gradient.
+
+    For many channels, where trees are no help: Euclidean distances in chunks of points, as |b|² - 2ab after the
+    cloud's mean was subtracted, in the features' own precision (float32 at least). So unlike in `knn` almost equal
+    distances may change places.
+
+    Raises:
+        ValueError: k does not fit the number of points.
+    """
+    batch, available, _ = features.shape
+    if not 1 <= k <= available:
+        raise ValueError(f"cannot find {k} neighbours in clouds of {available} points")
+    features = features.detach().to(torch.promote_types(features.dtype, torch.float32))
+    features = features - features.mean(1, keepdim=True)
+    squared, transposed = features.square().sum(-1).unsqueeze(1), features.transpose(1, 2)
+    rows = max(1, _MATRIX_ELEMENTS // max(1, batch * available))
+    parts = [
+        torch.baddbmm(squared, part, transposed, alpha=-2).topk(k, dim=-1, largest=False, sorted=True).indices
+        for part in features.split(rows, dim=1)
+    ]
+    return torch.cat(parts, dim=1)
+
+
 def squared_distances(
     a: Float[Tensor, "*batch first 3"], b: Float[Tensor, "*batch second 3"]
 ) -> Float[Tensor, "*batch first second"]:

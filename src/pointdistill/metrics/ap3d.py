@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from pointdistill.geometry.boxes import iou_aligned
+from pointdistill.geometry.boxes import iou_3d
 from pointdistill.metrics.arrays import ArrayLike, mean_of_known, to_labels, to_numpy
 
 
@@ -65,9 +65,10 @@ class AveragePrecision3D:
         true_boxes: ArrayLike,
         true_classes: ArrayLike,
     ) -> None:
-        """Add one scene: predictions boxes (N, 6), scores (N,), classes (N,); truth (K, 6), (K,).
+        """Add one scene: predictions boxes (N, 7), scores (N,), classes (N,); truth (K, 7), (K,).
 
-        A box may be repeated with other classes and scores.
+        Boxes are centre, size and heading (`geometry.boxes`), or (N, 6) without heading. A box may be repeated with
+        other classes and scores.
 
         Raises:
             ValueError: lengths that do not fit, a class outside the list, or a score or box that is NaN.
@@ -87,7 +88,7 @@ class AveragePrecision3D:
     def update_all_classes(
         self, boxes: ArrayLike, class_scores: ArrayLike, true_boxes: ArrayLike, true_classes: ArrayLike
     ) -> None:
-        """Add one scene in which every box (N, 6) stands once for EACH class with that class's score (N, classes):
+        """Add one scene in which every box (N, 7) stands once for EACH class with that class's score (N, classes):
         `update` with every box repeated, but each overlap is computed once.
 
         Raises:
@@ -190,8 +191,13 @@ def _best(overlaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _overlaps(boxes: ArrayLike, true_boxes: ArrayLike) -> np.ndarray:
-    first, second = (torch.from_numpy(_finite(part, "box").reshape(-1, 6)) for part in (boxes, true_boxes))
-    return iou_aligned(first, second).numpy()
+    first, second = (torch.from_numpy(_rows(_finite(part, "box"))) for part in (boxes, true_boxes))
+    return iou_3d(first, second).numpy()
+
+
+def _rows(boxes: np.ndarray) -> np.ndarray:
+    """(boxes, 6 or 7), also of an empty list."""
+    return boxes if boxes.ndim == 2 else boxes.reshape(-1, 7)
 
 
 def _finite(values: ArrayLike, what: str) -> np.ndarray:

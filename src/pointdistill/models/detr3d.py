@@ -1,7 +1,7 @@
 """3DETR's decoder (Misra et al., ICCV 2021; paper section 4.2.1, Appendix A.2) on the tokens of a point backbone.
 
 Non-parametric queries: farthest points among the token centres, their places given by Fourier features of the
-coordinates normalised to the scene's extent. Axis-aligned boxes, in metres, in the scene's own frame.
+coordinates normalised to the scene's extent. Boxes are upright, in metres, in the scene's own frame.
 """
 
 import math
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from pointdistill.geometry import farthest_point_sample, gather, to_unit_sphere
@@ -41,6 +41,35 @@ def extent_of(points: Float[Tensor, "batch points 3"]) -> Extent:
 
 
 @dataclass(frozen=True)
+class Angles:
+    """Headings as a choice among evenly spread bins and a residual to the bin's middle; bin 0 is around zero (VoteNet).
+
+    Attributes:
+        logits: of the bins.
+        residuals: for each bin, in halves of its width.
+    """
+
+    logits: Float[Tensor, "*batch bins"]
+    residuals: Float[Tensor, "*batch bins"]
+
+    def headings(self) -> Float[Tensor, "*batch"]:
+        """Radians, in (-pi, pi] but for large residuals. A single bin is for axis-aligned boxes: zero, as in 3DETR."""
+        bins = self.logits.shape[-1]
+        if bins == 1:
+            return torch.zeros_like(self.logits[..., 0])
+        chosen = self.logits.argmax(-1, keepdim=True)
+        angle = (2 * chosen + self.residuals.gather(-1, chosen))[..., 0] * (math.pi / bins)
+        return torch.where(angle > math.pi, angle - 2 * math.pi, angle)
+
+
+def angle_bins(headings: Float[Tensor, "*batch"], bins: int) -> tuple[Int[Tensor, "*batch"], Float[Tensor, "*batch"]]:
+    """The bin of each heading (radians), and its residual in halves of the bin's width: in [-1, 1)."""
+    position = (headings * (bins / (2 * math.pi)) + 0.5).remainder(bins)
+    chosen = position.floor().clamp_max(bins - 1)
+    return chosen.long(), 2 * (position - chosen) - 1
+
+
+@dataclass(frozen=True)
 class Proposals:
     """What each decoder layer proposes, last layer last.
 
@@ -49,12 +78,20 @@ class Proposals:
         centres: box centres, metres, scene frame.
         sizes: full edge lengths, metres, positive.
         extent: of the scene.
+        angles: of the boxes' headings; None for a decoder of axis-aligned boxes.
     """
 
     logits: Float[Tensor, "layers batch queries classes_and_background"]
     centres: Float[Tensor, "layers batch queries 3"]
     sizes: Float[Tensor, "layers batch queries 3"]
     extent: Extent
+    angles: Angles | None = None
+
+    @property
+    def boxes(self) -> Float[Tensor, "layers batch queries 7"]:
+        """Centre, size and heading."""
+        headings = torch.zeros_like(self.centres[..., 0]) if self.angles is None else self.angles.headings()
+        return torch.cat([self.centres, self.sizes, headings[..., None]], dim=-1)
 
 
 class FourierPosition(nn.Module):
@@ -106,7 +143,7 @@ class DecoderLayer(nn.Module):
 
 
 class BoxHeads(nn.Module):
-    """Class, centre and size of each query's box; the same heads serve all decoder layers (3DETR).
+    """Class, centre, size and heading of each query's box; the same heads serve all decoder layers (3DETR).
 
     Args:
         width: decoder width.
@@ -117,6 +154,7 @@ class BoxHeads(nn.Module):
             "log": offset linear, in units of the mean size; size = mean size x exp(output).
         mean_size: the training boxes' mean edge lengths, metres (used by "log").
         dropout: of the heads' hidden layers.
+        bins: of the headings; None leaves their heads out.
     """
 
     mean_size: Tensor
@@ -129,14 +167,19 @@ class BoxHeads(nn.Module):
         coding: Literal["bounded", "log"],
         mean_size: Float[Tensor, "3"],
         dropout: float,
+        bins: int | None = None,
     ):
         super().__init__()
-        self.coding = coding
+        self.coding, self.bins = coding, bins
         self.register_buffer("mean_size", mean_size.clone())
         self.logits, self.offset, self.size = (
             nn.Sequential(PointwiseMLP((width, width, width), dropout), nn.Linear(width, out))
             for out in (classes + 1, 3, 3)
         )
+        if bins is not None:
+            self.angle, self.residual = (
+                nn.Sequential(PointwiseMLP((width, width, width), dropout), nn.Linear(width, bins)) for _ in range(2)
+            )
         if prior is not None:
             bias = torch.full((classes + 1,), math.log(prior / classes))
             bias[-1] = math.log(1 - prior)
@@ -158,7 +201,8 @@ class BoxHeads(nn.Module):
             offset, size = offset.sigmoid() - 0.5, size.sigmoid() * extent.edges[:, None]
         else:
             offset, size = offset * self.mean_size, self.mean_size * size.clamp(-4, 4).exp()
-        return Proposals(self.logits(features), places + offset, size, extent)
+        angles = None if self.bins is None else Angles(self.angle(features), self.residual(features))
+        return Proposals(self.logits(features), places + offset, size, extent, angles)
 
 
 @dataclass(frozen=True)
@@ -171,6 +215,10 @@ class DecoderConfig:
         head_dropout: in the box heads.
         content: what a query starts from: zeros (3DETR) or the projected token it sits on.
         coding, prior: see `BoxHeads`.
+        angle_bins: of the boxes' headings: 1 for data whose boxes are all axis aligned, as 3DETR has it for ScanNet
+            (its residual learns to be zero), 12 for SUN RGB-D; None leaves the angle heads out.
+        projection_layers: layers from the tokens' width to the decoder's: 3 in 3DETR, 2 in 3DETR-m.
+        xavier: matrices of the decoder layers start by Glorot's uniform distribution (3DETR), not by torch's own.
     """
 
     width: int = 256
@@ -183,6 +231,9 @@ class DecoderConfig:
     content: Literal["zero", "token"] = "zero"
     coding: Literal["bounded", "log"] = "bounded"
     prior: float | None = None
+    angle_bins: int | None = 1
+    projection_layers: int = 3
+    xavier: bool = True
 
 
 class Decoder(nn.Module):
@@ -198,14 +249,20 @@ class Decoder(nn.Module):
     def __init__(self, token_width: int, classes: int, config: DecoderConfig, mean_size: Float[Tensor, "3"]):
         super().__init__()
         self.config, width = config, config.width
-        self.project = PointwiseMLP((token_width, token_width, width))
+        self.project = PointwiseMLP((*[token_width] * config.projection_layers, width))
         self.fourier = FourierPosition(width)
         self.place = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())
         self.layers = nn.ModuleList(
             DecoderLayer(width, config.heads, config.ffn, config.dropout) for _ in range(config.depth)
         )
         self.norm = nn.LayerNorm(width)
-        self.heads = BoxHeads(width, classes, config.prior, config.coding, mean_size, config.head_dropout)
+        self.heads = BoxHeads(
+            width, classes, config.prior, config.coding, mean_size, config.head_dropout, config.angle_bins
+        )
+        if config.xavier:
+            for parameter in self.layers.parameters():
+                if parameter.ndim > 1:
+                    nn.init.xavier_uniform_(parameter)
 
     def forward(
         self,

@@ -1,11 +1,11 @@
 """Patches of points to tokens: the mini-PointNet of eq. 3 and the position MLP of section 3.1."""
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from pointdistill.models.batch_norm import BatchNorm
+from pointdistill.models.channels_first import affine, pool
 
 
 class PatchEmbed(nn.Module):
@@ -33,27 +33,14 @@ class PatchEmbed(nn.Module):
         """Embed patches whose points are relative to their centre."""
         groups, size = patches.shape[1:3]
         x = patches.flatten(1, 2).transpose(1, 2)
-        x = F.relu(self.norm1(_affine(x, self.local1.weight, self.local1.bias)))
-        x = _affine(x, self.local2.weight, self.local2.bias)
-        pooled = _pool(x, groups, size)
+        x = F.relu(self.norm1(affine(x, self.local1.weight, self.local1.bias)))
+        x = affine(x, self.local2.weight, self.local2.bias)
+        pooled = pool(x, groups, size)
         global_weight, local_weight = self.merge.weight.split(x.shape[1], dim=1)
-        shared = _affine(pooled, global_weight, self.merge.bias)
-        x = _affine(x, local_weight, None).unflatten(2, (groups, size)) + shared[..., None]
+        shared = affine(pooled, global_weight, self.merge.bias)
+        x = affine(x, local_weight, None).unflatten(2, (groups, size)) + shared[..., None]
         x = F.relu(self.norm2(x.flatten(2)))
-        return _pool(_affine(x, self.out.weight, self.out.bias), groups, size).transpose(1, 2)
-
-
-def _affine(
-    x: Float[Tensor, "batch channels columns"],
-    weight: Float[Tensor, "out channels"],
-    bias: Float[Tensor, " out"] | None,
-) -> Float[Tensor, "batch out columns"]:
-    weight = weight.expand(x.shape[0], -1, -1)
-    return torch.bmm(weight, x) if bias is None else torch.baddbmm(bias[:, None], weight, x)
-
-
-def _pool(x: Float[Tensor, "batch channels columns"], groups: int, size: int) -> Float[Tensor, "batch channels groups"]:
-    return x.unflatten(2, (groups, size)).max(dim=3).values
+        return pool(affine(x, self.out.weight, self.out.bias), groups, size).transpose(1, 2)
 
 
 class PositionEmbed(nn.Module):

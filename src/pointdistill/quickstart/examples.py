@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pointdistill.datasets.scannet import DETECTION_CLASSES, SEMANTIC_CLASSES
+from pointdistill.datasets.scannet import SEMANTIC_CLASSES, class_names
 from pointdistill.datasets.scannet.sens import SensReader
 from pointdistill.datasets.shapenetpart import PartSet
 from pointdistill.distilled import load_distilled
@@ -92,7 +92,7 @@ def _trained(layout: Layout, recipe: QuickstartRecipe, name: str) -> tuple[Any, 
 
 def _detection(layout: Layout, recipe: QuickstartRecipe) -> list[DetectionExample]:
     task, model, data = _trained(layout, recipe, "detection")
-    names = {info.nyu40: info.name for info in DETECTION_CLASSES}
+    names = class_names(task.classes)
     found = []
     for scene in data.test[:ROOMS]:
         boxes = task.detect(model, scene, recipe.seeds[0])
@@ -104,9 +104,9 @@ def _detection(layout: Layout, recipe: QuickstartRecipe) -> list[DetectionExampl
                 points=scene.points[chosen],
                 colours=scene.colours[chosen],
                 true_boxes=scene.boxes,
-                true_names=[names[int(nyu40)] for nyu40 in scene.box_classes],
-                predicted_boxes=np.asarray(boxes.boxes)[shown].reshape(-1, 6),
-                predicted_names=[names[task.classes[int(boxes.classes[row])]] for row in shown],
+                true_names=list(class_names(scene.box_classes)),
+                predicted_boxes=np.asarray(boxes.boxes)[shown].reshape(-1, 7),
+                predicted_names=[names[int(boxes.classes[row])] for row in shown],
                 scores=np.asarray(boxes.scores)[shown],
             )
         )

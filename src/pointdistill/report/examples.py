@@ -44,15 +44,15 @@ class PipelineExample:
 
 @dataclass(frozen=True, eq=False)
 class DetectionExample:
-    """A scene with its true and predicted boxes: metres, z up, boxes axis aligned (centre, size)."""
+    """A scene with its true and predicted boxes: metres, z up, boxes are centre, size, heading."""
 
     kind: ClassVar[str] = "detection"
     title: str
     points: Float[np.ndarray, "points 3"]
     colours: UInt8[np.ndarray, "points 3"]
-    true_boxes: Float[np.ndarray, "true 6"]
+    true_boxes: Float[np.ndarray, "true 7"]
     true_names: list[str]
-    predicted_boxes: Float[np.ndarray, "predicted 6"]
+    predicted_boxes: Float[np.ndarray, "predicted 7"]
     predicted_names: list[str]
     scores: Float[np.ndarray, " predicted"]
 

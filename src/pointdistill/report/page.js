@@ -145,7 +145,11 @@
   function boxTraces(boxes, texts, name, ink, width) {
     const [x, y, z] = [[], [], []];
     for (const box of boxes) {
-      const corner = (index) => [0, 1, 2].map((at) => box[at] + (((index >> at) & 1) - 0.5) * box[at + 3]);
+      const [cos, sin] = [Math.cos(box[6]), Math.sin(box[6])];
+      const corner = (index) => {
+        const [along, across, up] = [0, 1, 2].map((at) => (((index >> at) & 1) - 0.5) * box[at + 3]);
+        return [box[0] + cos * along - sin * across, box[1] + sin * along + cos * across, box[2] + up];
+      };
       for (const [from, to] of edges) {
         const [a, b] = [corner(from), corner(to)];
         x.push(a[0], b[0], null); y.push(a[1], b[1], null); z.push(a[2], b[2], null);

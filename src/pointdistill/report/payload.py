@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 
-from pointdistill.geometry.boxes import iou_aligned
+from pointdistill.geometry.boxes import iou_3d
 from pointdistill.report.comparison import FINE_TUNING, INIT_NAMES, Line, mean_and_std, task_lines, title
 from pointdistill.report.examples import DetectionExample, Examples, PipelineExample, SegmentationExample
 from pointdistill.report.pictures import depth_uri, jpeg_uri, prefix_uri
@@ -157,9 +157,9 @@ def detection(example: DetectionExample, points: int) -> dict[str, Any]:
 
 
 def matches(
-    boxes: Float[np.ndarray, "predicted 6"],
+    boxes: Float[np.ndarray, "predicted 7"],
     names: Sequence[str],
-    true_boxes: Float[np.ndarray, "true 6"],
+    true_boxes: Float[np.ndarray, "true 7"],
     true_names: Sequence[str],
 ) -> tuple[Bool[np.ndarray, " predicted"], Float[np.ndarray, " predicted"]]:
     """Which predictions, best score first, find a true box of their class, and the greatest overlap with one.
@@ -168,7 +168,7 @@ def matches(
     one had taken that box. Since only better scored ones matter, a score threshold does not change who found what.
     """
     found, best = np.zeros(len(boxes), dtype=bool), np.zeros(len(boxes))
-    overlap = iou_aligned(torch.from_numpy(boxes).double(), torch.from_numpy(true_boxes).double()).numpy()
+    overlap = iou_3d(torch.from_numpy(boxes).double(), torch.from_numpy(true_boxes).double()).numpy()
     taken: set[int] = set()
     for index, name in enumerate(names):
         same = np.array([other == name for other in true_names], dtype=bool)

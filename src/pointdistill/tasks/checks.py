@@ -46,12 +46,13 @@ def check_parts(data: Splits[PartSet]) -> None:
                 raise DataError(f"{name} split", problem, _AGAIN, f"shape {index}")
 
 
-def check_scenes(data: Splits[Sequence[Scene]], minimum: int, boxes: bool) -> None:
+def check_scenes(data: Splits[Sequence[Scene]], minimum: int, boxes: bool, headings: bool = True) -> None:
     """Non-empty splits with labels, enough vertices, finite coordinates, and (for detection) boxes of positive size.
 
     Args:
         minimum: vertices a scene needs.
         boxes: what counts as labels: boxes, or else the vertices' classes.
+        headings: whether boxes may be turned.
     """
     for name, split in _splits(data):
         if not len(split):
@@ -63,14 +64,18 @@ def check_scenes(data: Splits[Sequence[Scene]], minimum: int, boxes: bool) -> No
             _finite(scene.points, name, place)
             if boxes:
                 _solid(scene.boxes, name, place)
+                turned = np.flatnonzero(scene.boxes[:, 6])
+                if len(turned) and not headings:
+                    remedy = "Give the task's decoder more than one bin of headings (angle_bins)."
+                    raise DataError(f"{name} split", "a box with a heading", remedy, f"{place}, box {turned[0]}")
         if not any(len(scene.boxes) if boxes else scene.semantic.any() for scene in split):
             remedy = "Give scenes with labels (those of ScanNet's test split are hidden)."
             raise DataError(f"{name} split", f"holds no {'boxes' if boxes else 'labelled vertices'}", remedy)
 
 
-def _solid(boxes: Float[np.ndarray, "boxes 6"], split: str, place: str) -> None:
+def _solid(boxes: Float[np.ndarray, "boxes 7"], split: str, place: str) -> None:
     _finite(boxes, split, f"{place}, boxes")
-    flat = np.flatnonzero((boxes[:, 3:] <= 0).any(1))
+    flat = np.flatnonzero((boxes[:, 3:6] <= 0).any(1))
     if len(flat):
         raise DataError(f"{split} split", "a box of zero size", _AGAIN, f"{place}, box {flat[0]}")
 

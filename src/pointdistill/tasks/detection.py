@@ -1,4 +1,4 @@
-"""Object detection in rooms (paper section 4.2.1, Appendix A.2): 3DETR on ScanNetV2's axis-aligned boxes."""
+"""Object detection in rooms (paper section 4.2.1, Appendix A.2): 3DETR, on ScanNetV2 or any set of upright boxes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,14 +10,16 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from pointdistill.augment import rotation_z
-from pointdistill.datasets.scannet import DETECTION_CLASSES, Scene
+from pointdistill.datasets.scannet import DETECTION_CLASSES, Scene, class_names
 from pointdistill.geometry import (
     count_points_in_boxes,
     farthest_point_sample,
     nms_3d,
     points_in_boxes,
     squared_distances,
+    transform_boxes,
 )
+from pointdistill.geometry.boxes import with_heading
 from pointdistill.losses import Losses
 from pointdistill.metrics import AveragePrecision3D, linear_probe
 from pointdistill.models.detr3d import Decoder, DecoderConfig, Proposals, encode_metric, extent_of
@@ -25,6 +27,7 @@ from pointdistill.models.point_transformer import PointTransformer
 from pointdistill.seeding import numpy_generator
 from pointdistill.tasks.base import Facts, Figures, Sample, Splits, TaskModel, device_of, evaluate_pieces, known
 from pointdistill.tasks.checks import check_scenes
+from pointdistill.tasks.cuboid import RandomCuboid
 from pointdistill.tasks.sampling import choose
 from pointdistill.tasks.set_loss import SetLossConfig, set_loss
 
@@ -37,12 +40,12 @@ class RoomBatch:
 
     Attributes:
         points: metres, axis-aligned scene frame, z up.
-        boxes: centre and size, metres; a scene's true boxes first, then zeros.
+        boxes: centre, size and heading, metres and radians; a scene's true boxes first, then zeros.
         classes: class index of each box, -1 for padding.
     """
 
     points: Float[Tensor, "batch points 3"]
-    boxes: Float[Tensor, "batch boxes 6"]
+    boxes: Float[Tensor, "batch boxes 7"]
     classes: Int[Tensor, "batch boxes"]
 
 
@@ -51,13 +54,13 @@ class Detections:
     """The boxes found in one room, best first.
 
     Attributes:
-        boxes: centre and size, metres, axis-aligned scene frame.
+        boxes: centre, size and heading, metres and radians, axis-aligned scene frame.
         scores: probability of being an object.
         classes: most probable class index.
         class_scores: probability of each class times that of being an object: what AP is computed on.
     """
 
-    boxes: Float[np.ndarray, "kept 6"]
+    boxes: Float[np.ndarray, "kept 7"]
     scores: Float[np.ndarray, " kept"]
     classes: Int[np.ndarray, " kept"]
     class_scores: Float[np.ndarray, "kept classes"]
@@ -97,10 +100,13 @@ class Detection:
         set_loss: costs of the matching, weights of the loss.
         flip: mirror training rooms along x and along y, each with probability 1/2.
         quarter_turns: turn training rooms by a random multiple of 90 degrees (boxes stay tight).
-        rotation: training rooms are turned about z by U[-rotation, rotation] degrees; boxes are refitted around.
+        rotation: training rooms are turned about z by U[-rotation, rotation] degrees; axis-aligned boxes (a single bin
+            of headings, or none) are refitted around, others turn along.
+        cuboid: training rooms are cut to a random cuboid; None leaves them whole.
         scale: range of the training rooms' uniform scale.
         minimum_points: boxes that hold fewer of the room's points are dropped in tests.
-        count_points: how many of the room's vertices (random) this is counted on.
+        count_points: how many of the room's vertices (random) this is counted on; None counts the points that the
+            network saw, as 3DETR does.
         nms: IoU above which class-wise non-maximum suppression removes the weaker box.
         threshold: least probability of being an object.
         classes: NYU40 ids, in the order of the class indices.
@@ -118,15 +124,16 @@ class Detection:
     quarter_turns: bool = False
     rotation: float = 5.0
     scale: tuple[float, float] = (1.0, 1.0)
+    cuboid: RandomCuboid | None = field(default_factory=RandomCuboid)
     minimum_points: int = 5
-    count_points: int = 40_000
+    count_points: int | None = None
     nms: float = 0.25
     threshold: float = 0.05
     classes: tuple[int, ...] = tuple(c.nyu40 for c in DETECTION_CLASSES)
 
     def check(self, data: Splits[Scenes]) -> None:
         """Finite coordinates, boxes of positive size, enough vertices: else DataError."""
-        check_scenes(data, minimum=self.group_count, boxes=True)
+        check_scenes(data, minimum=self.group_count, boxes=True, headings=self._turn_boxes)
 
     def size(self, split: Scenes) -> int:
         """Number of rooms."""
@@ -167,8 +174,7 @@ class Detection:
 
     def tally(self, split: Scenes) -> AveragePrecision3D:
         """No scene yet."""
-        names = {c.nyu40: c.name for c in DETECTION_CLASSES}
-        return AveragePrecision3D([names.get(c, str(c)) for c in self.classes])
+        return AveragePrecision3D(class_names(self.classes))
 
     def count(self, tally: AveragePrecision3D, split: Scenes, piece: int, prediction: Detections) -> None:
         """Every box with each class's score against the room's true boxes."""
@@ -190,8 +196,7 @@ class Detection:
         points = self._test_points(scene, seed)
         proposals = model(torch.from_numpy(points)[None].to(device_of(model)))
         probability = proposals.logits[-1, 0].softmax(-1).cpu()
-        boxes = torch.cat([proposals.centres[-1, 0], proposals.sizes[-1, 0]], -1).cpu()
-        return self._filter(boxes, probability, scene, seed)
+        return self._filter(proposals.boxes[-1, 0].cpu(), probability, scene, seed)
 
     def baseline(self, data: Splits[Scenes]) -> Figures:
         """Boxes of the mean training size around farthest points, each scored with the classes' shares."""
@@ -201,9 +206,9 @@ class Detection:
         for scene in data.test:
             points = torch.from_numpy(self._test_points(scene, 0))[None]
             places = points[0, farthest_point_sample(points, self.decoder.queries)[0]]
-            sizes = torch.from_numpy(boxes[:, 3:].mean(0)).expand_as(places)
+            sizes = torch.from_numpy(boxes[:, 3:6].mean(0)).expand_as(places)
             probability = torch.cat([shares, shares.new_zeros(1)]).expand(len(places), -1)
-            found.append(self._filter(torch.cat([places, sizes], -1), probability, scene, 0))
+            found.append(self._filter(with_heading(torch.cat([places, sizes], -1)), probability, scene, 0))
         return self._score(found, data.test)
 
     def probe(self, backbone: PointTransformer, data: Splits[Scenes], seed: int) -> Figures:
@@ -237,14 +242,17 @@ class Detection:
 
     def _filter(
         self,
-        boxes: Float[Tensor, "queries 6"],
+        boxes: Float[Tensor, "queries 7"],
         probability: Float[Tensor, "queries classes_and_background"],
         scene: Scene,
         seed: int,
     ) -> Detections:
         """Drop empty boxes, then duplicates of the same class, then improbable ones (3DETR's order)."""
-        counted = choose(numpy_generator(seed, "count", scene.name), len(scene.points), self.count_points)
-        filled = count_points_in_boxes(torch.from_numpy(scene.points[counted]), boxes) >= self.minimum_points
+        counted = self._test_points(scene, seed)
+        if self.count_points is not None:
+            chosen = choose(numpy_generator(seed, "count", scene.name), len(scene.points), self.count_points)
+            counted = scene.points[chosen]
+        filled = count_points_in_boxes(torch.from_numpy(counted), boxes) >= self.minimum_points
         boxes, probability = boxes[filled], probability[filled]
         objectness, classes = 1 - probability[:, -1], probability[:, :-1].argmax(-1)
         kept = nms_3d(boxes, objectness, classes, self.nms)
@@ -270,18 +278,26 @@ class Detection:
 
     def _augmented(
         self, scene: Scene, generator: np.random.Generator
-    ) -> tuple[Float[np.ndarray, "points 3"], Float[np.ndarray, "boxes 6"], Int[np.ndarray, " boxes"]]:
-        points = scene.points[choose(generator, len(scene.points), self.points)]
-        boxes, classes = self._true(scene)
+    ) -> tuple[Float[np.ndarray, "points 3"], Float[np.ndarray, "boxes 7"], Int[np.ndarray, " boxes"]]:
+        points, (boxes, classes) = scene.points, self._true(scene)
+        if self.cuboid is not None:
+            kept, inside = self.cuboid(points, boxes, generator)
+            points, boxes, classes = points[kept], boxes[inside], classes[inside]
+        points = points[choose(generator, len(points), self.points)]
         matrix = rotation_z(np.deg2rad(generator.uniform(-self.rotation, self.rotation))).astype(np.float32)
         if self.quarter_turns:
             matrix = rotation_z(np.pi / 2 * generator.integers(4)).astype(np.float32) @ matrix
         if self.flip:
             matrix = np.diag(np.array([*generator.choice([-1.0, 1.0], 2), 1.0], np.float32)) @ matrix
         matrix = matrix * np.float32(generator.uniform(*self.scale))
-        return points @ matrix.T, transform_boxes(boxes, matrix), classes
+        return points @ matrix.T, transform_boxes(boxes, matrix, self._turn_boxes), classes
 
-    def _true(self, scene: Scene) -> tuple[Float[np.ndarray, "boxes 6"], Int[np.ndarray, " boxes"]]:
+    @property
+    def _turn_boxes(self) -> bool:
+        """Whether boxes have headings that turn with the room."""
+        return (self.decoder.angle_bins or 1) > 1
+
+    def _true(self, scene: Scene) -> tuple[Float[np.ndarray, "boxes 7"], Int[np.ndarray, " boxes"]]:
         kept = np.isin(scene.box_classes, self.classes)
         index = {nyu40: number for number, nyu40 in enumerate(self.classes)}
         classes = np.array([index[int(nyu40)] for nyu40 in scene.box_classes[kept]], np.int64)
@@ -289,7 +305,7 @@ class Detection:
 
     def _batch(self, rooms: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> RoomBatch:
         most = max(1, *(len(classes) for _, _, classes in rooms))
-        boxes = torch.zeros(len(rooms), most, 6)
+        boxes = torch.zeros(len(rooms), most, 7)
         labels = torch.full((len(rooms), most), -1)
         for row, (_, true, classes) in enumerate(rooms):
             boxes[row, : len(true)] = torch.from_numpy(true)
@@ -298,10 +314,3 @@ class Detection:
 
     def _test_points(self, scene: Scene, seed: int) -> Float[np.ndarray, "points 3"]:
         return scene.points[choose(numpy_generator(seed, "test", scene.name), len(scene.points), self.points)]
-
-
-def transform_boxes(
-    boxes: Float[np.ndarray, "boxes 6"], matrix: Float[np.ndarray, "3 3"]
-) -> Float[np.ndarray, "boxes 6"]:
-    """The smallest axis-aligned boxes around boxes that went through a linear map (mirror, rotation, scale)."""
-    return np.concatenate([boxes[:, :3] @ matrix.T, boxes[:, 3:] @ np.abs(matrix).T], axis=1)

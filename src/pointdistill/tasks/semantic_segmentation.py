@@ -12,9 +12,11 @@ from torch import Tensor
 
 from pointdistill.augment import rotate_yaw
 from pointdistill.datasets.scannet import SEMANTIC_CLASSES, Scene
+from pointdistill.errors import RecipeError
 from pointdistill.geometry import interpolate, three_nearest, to_unit_sphere
 from pointdistill.losses import Losses
 from pointdistill.metrics import ConfusionMatrix, dense_probe
+from pointdistill.models.dgcnn import DGCNN, DGCNNSegmentationHead
 from pointdistill.models.heads import SemanticSegmentationHead
 from pointdistill.models.point_transformer import PointTransformer
 from pointdistill.seeding import numpy_generator
@@ -48,7 +50,10 @@ class ClassWeights(Facts):
 
 
 class SemanticSegmentationModel(TaskModel):
-    """Backbone on the column in the unit sphere, and the head on each point's three nearest centres."""
+    """Backbone on the column in the unit sphere, and the head on each point's three nearest centres.
+
+    Colours, where asked for, go to the head: the tokeniser's weights come from clouds without colours.
+    """
 
     backbone: PointTransformer
 
@@ -74,17 +79,49 @@ class SemanticSegmentationModel(TaskModel):
         return self.head(features.tokens, features.centres, normalised, torch.cat(own, -1) if own else None)
 
 
+class DGCNNSegmentationModel(TaskModel):
+    """DGCNN and the authors' own head, on the column's metric coordinates; colours, where asked for, at the input."""
+
+    backbone: DGCNN
+
+    class_weight: Tensor
+
+    def __init__(self, backbone: DGCNN, class_weight: Float[Tensor, " classes"], task: "SemanticSegmentation"):
+        super().__init__(backbone)
+        self.register_buffer("class_weight", class_weight, persistent=False)
+        config, self.colour = backbone.config, task.colour
+        if config.channels != 3 * task.colour:
+            raise RecipeError(
+                f"segmentation {'with' if task.colour else 'without'} colour needs a DGCNN of {3 * task.colour} "
+                f"channels besides the coordinates, not {config.channels}. Set both alike."
+            )
+        self.head = DGCNNSegmentationHead(
+            3 * config.width, config.embedding, len(task.classes), task.hidden, task.dropout
+        )
+
+    def forward(
+        self, points: Float[Tensor, "batch points 3"], colours: Float[Tensor, "batch points 3"]
+    ) -> Float[Tensor, "batch points classes"]:
+        """Class logits of every point of columns given in metres."""
+        return self.head(self.backbone(points, colours if self.colour else None))
+
+
+SegmentationModel = SemanticSegmentationModel | DGCNNSegmentationModel
+
+
 @dataclass(frozen=True)
 class SemanticSegmentation:
     """Settings and protocol; the defaults are the paper's (ViT-S, ScanNetV2).
 
     Attributes:
         points: points drawn from each column.
-        group_count, group_size: patches.
+        group_count, group_size: patches (of a point transformer).
         side: edge of the columns, metres.
         hidden, dropout: of the head's two convolution blocks.
-        point_inputs: the head also sees each point's place in the column and height above the floor, metres.
-        colour: the head also sees each point's colour.
+        point_inputs: a point transformer's head also sees each point's place in the column and height above the
+            floor, metres.
+        colour: each point's colour is seen too: by a point transformer's head, for its tokeniser was pre-trained
+            without; by DGCNN at its input.
         balanced: training columns stand around a vertex of a random class of the scene, not around any vertex, so
             that walls and floors do not fill a short schedule.
         class_balance: power of a class's share of the training vertices by which its points' loss is divided: 0 for
@@ -133,11 +170,18 @@ class SemanticSegmentation:
         """How much each class weighs in the loss."""
         return ClassWeights(tuple(self._class_weight(data.train).tolist()))
 
-    def build(self, backbone: PointTransformer, facts: ClassWeights) -> SemanticSegmentationModel:
-        """The backbone with a fresh head."""
-        return SemanticSegmentationModel(backbone, torch.tensor(facts.weights), self)
+    def build(self, backbone: PointTransformer | DGCNN, facts: ClassWeights) -> SegmentationModel:
+        """The backbone with a fresh head: on the three nearest centres, or, on DGCNN, its authors'.
 
-    def model(self, backbone: PointTransformer, data: Splits[Scenes]) -> SemanticSegmentationModel:
+        Raises:
+            RecipeError: a DGCNN that takes colours where the task gives none, or the other way round.
+        """
+        weight = torch.tensor(facts.weights)
+        if isinstance(backbone, DGCNN):
+            return DGCNNSegmentationModel(backbone, weight, self)
+        return SemanticSegmentationModel(backbone, weight, self)
+
+    def model(self, backbone: PointTransformer | DGCNN, data: Splits[Scenes]) -> SegmentationModel:
         """`build` with the facts of these data."""
         return self.build(backbone, self.facts(data))
 
@@ -152,7 +196,7 @@ class SemanticSegmentation:
             columns.append((scene, Column(column.index, points)))
         return self._batch(columns)
 
-    def loss(self, model: SemanticSegmentationModel, batch: ColumnBatch) -> Losses:
+    def loss(self, model: SegmentationModel, batch: ColumnBatch) -> Losses:
         """Cross-entropy, the (weighted) mean over the labelled points; zero where there are none."""
         logits, labels = model(batch.points, batch.colours).flatten(0, 1), batch.labels.flatten()
         loss = F.cross_entropy(logits, labels, model.class_weight, ignore_index=-1, reduction="sum")
@@ -161,7 +205,7 @@ class SemanticSegmentation:
         return Losses(loss, {"cross_entropy": loss})
 
     @torch.inference_mode()
-    def evaluate(self, model: SemanticSegmentationModel, split: Scenes, seed: int, quick: bool = False) -> Figures:
+    def evaluate(self, model: SegmentationModel, split: Scenes, seed: int, quick: bool = False) -> Figures:
         """Class mIoU, mean class accuracy and overall accuracy over every labelled vertex; `quick`: random columns."""
         if not quick:
             return evaluate_pieces(self, model, split, seed)
@@ -177,9 +221,7 @@ class SemanticSegmentation:
         """Each scene alone."""
         return len(split)
 
-    def predict(
-        self, model: SemanticSegmentationModel, split: Scenes, piece: int, seed: int
-    ) -> Int[np.ndarray, " vertices"]:
+    def predict(self, model: SegmentationModel, split: Scenes, piece: int, seed: int) -> Int[np.ndarray, " vertices"]:
         """`label_scene` on one scene."""
         return self.label_scene(model, split[piece], seed)
 
@@ -194,7 +236,7 @@ class SemanticSegmentation:
         tally.update(prediction, self.labels(split[piece]))
 
     @torch.inference_mode()
-    def label_scene(self, model: SemanticSegmentationModel, scene: Scene, seed: int) -> Int[np.ndarray, " vertices"]:
+    def label_scene(self, model: SegmentationModel, scene: Scene, seed: int) -> Int[np.ndarray, " vertices"]:
         """The class index of every vertex of a scene, by overlapping columns and voting; depends on this scene only."""
         model.eval()
         device = device_of(model)
@@ -227,8 +269,9 @@ class SemanticSegmentation:
             score.update(np.full(len(labels), majority), labels)
         return self.figures(score, data.test)
 
-    def probe(self, backbone: PointTransformer, data: Splits[Scenes], seed: int) -> Figures:
-        """A linear classifier on frozen token features interpolated to points of random columns; its mIoU there."""
+    def probe(self, backbone: PointTransformer | DGCNN, data: Splits[Scenes], seed: int) -> Figures:
+        """A linear classifier on frozen features of points of random columns (tokens are interpolated to them); its
+        mIoU there."""
         train = self._point_rows(backbone, data.train, seed, self.balanced)
         val, test = (self._point_rows(backbone, split, seed, False) for split in (data.validation, data.test))
         found = dense_probe(*train, *val, *test, classes=len(self.classes), ignore=-1)
@@ -269,19 +312,31 @@ class SemanticSegmentation:
 
     @torch.inference_mode()
     def _point_rows(
-        self, backbone: PointTransformer, split: Scenes, seed: int, balanced: bool
+        self, backbone: PointTransformer | DGCNN, split: Scenes, seed: int, balanced: bool
     ) -> tuple[Float[Tensor, "rows width"], Int[Tensor, " rows"]]:
         """Frozen features and labels of the first `probe_points` points (in random order) of each fixed column."""
         backbone.eval()
         device, features, labels = device_of(backbone), [], []
         for scene in split:
             batch = self._fixed_columns(scene, seed, balanced)
-            points = to_unit_sphere(batch.points.to(device)).points
-            found = backbone(points, self.group_count, self.group_size)
-            near = three_nearest(points[:, : self.probe_points], found.centres)
-            features.append(interpolate(found.tokens, *near).cpu().flatten(0, 1))
+            found = self._frozen_features(backbone, batch.points.to(device), batch.colours.to(device))
+            features.append(found.cpu().flatten(0, 1))
             labels.append(batch.labels[:, : self.probe_points].flatten())
         return torch.cat(features), torch.cat(labels)
+
+    def _frozen_features(
+        self,
+        backbone: PointTransformer | DGCNN,
+        points: Float[Tensor, "batch points 3"],
+        colours: Float[Tensor, "batch points 3"],
+    ) -> Float[Tensor, "batch probed width"]:
+        if isinstance(backbone, DGCNN):
+            found = backbone(points, colours if self.colour else None)
+            local = found.local[:, : self.probe_points]
+            return torch.cat([local, found.whole.unsqueeze(1).expand(-1, local.shape[1], -1)], dim=-1)
+        points = to_unit_sphere(points).points
+        found = backbone(points, self.group_count, self.group_size)
+        return interpolate(found.tokens, *three_nearest(points[:, : self.probe_points], found.centres))
 
     def figures(self, tally: ConfusionMatrix, split: Scenes) -> Figures:
         """Class mIoU, accuracies, IoU by class."""

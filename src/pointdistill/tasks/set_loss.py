@@ -12,9 +12,9 @@ from jaxtyping import Float, Int
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from pointdistill.geometry import giou_aligned
+from pointdistill.geometry import giou_3d
 from pointdistill.losses import Losses
-from pointdistill.models.detr3d import Proposals
+from pointdistill.models.detr3d import Proposals, angle_bins
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class SetLossConfig:
         cost_giou: of minus the generalised IoU.
         cost_centre: of the L1 distance of the centres (normalised to the scene).
         class_weight, giou_weight, centre_weight, size_weight: of the loss's parts.
+        angle_weight, residual_weight: of the heading's bin and of its residual, where the decoder has them.
         no_object: weight of proposals without a partner in the cross-entropy.
         repeats: proposals matched to each true box in the layers before the last. 1 is 3DETR; more gives the
             early layers a denser signal (as in hybrid matching, Jia et al. 2023), for short schedules.
@@ -41,6 +42,8 @@ class SetLossConfig:
     giou_weight: float = 1.0
     centre_weight: float = 5.0
     size_weight: float = 1.0
+    angle_weight: float = 0.1
+    residual_weight: float = 0.5
     no_object: float = 0.25
     repeats: int = 1
     final_repeats: int = 1
@@ -100,22 +103,24 @@ def match(
 
 def set_loss(
     proposals: Proposals,
-    boxes: Float[Tensor, "batch boxes 6"],
+    boxes: Float[Tensor, "batch boxes 7"],
     classes: Int[Tensor, "batch boxes"],
     config: SetLossConfig,
 ) -> Losses:
     """The set loss, summed over decoder layers with equal weight.
 
     Args:
-        boxes: true boxes, centre and size, metres; true boxes come first in each scene, then padding.
+        boxes: true boxes, centre, size and heading, metres and radians; true boxes come first in each scene, then
+            padding.
         classes: their class indices, -1 for padding.
 
     Returns:
-        The weighted total, and the unweighted parts of the last layer: class, giou, centre, size.
+        The weighted total, and the unweighted parts of the last layer: class, giou, centre, size; angle and residual
+        where the decoder proposes headings.
     """
-    predicted = torch.cat([proposals.centres, proposals.sizes], dim=-1)
+    predicted = proposals.boxes
     layers = len(predicted)
-    giou = giou_aligned(predicted, boxes.expand(layers, -1, -1, -1))
+    giou = giou_3d(predicted, boxes.expand(layers, -1, -1, -1))
     centres = proposals.extent.normalise(proposals.centres)
     true_centres = proposals.extent.normalise(boxes[..., :3])
     with torch.no_grad():
@@ -127,7 +132,7 @@ def set_loss(
     # Each layer is divided by its own number of matches, so that repeats do not change the balance of the parts.
     count = torch.bincount(layer, minlength=layers).clamp_min(1)
     edges = proposals.extent.edges[scene]
-    size_error = (proposals.sizes[layer, scene, query] - boxes[scene, box, 3:]) / edges
+    size_error = (proposals.sizes[layer, scene, query] - boxes[scene, box, 3:6]) / edges
     centre_error = centres[layer, scene, query] - true_centres[scene, box]
     parts = {
         "class": _cross_entropy(proposals.logits, target, config.no_object),
@@ -135,7 +140,14 @@ def set_loss(
         "centre": _per_layer(centre_error.abs().sum(-1), layer, count),
         "size": _per_layer(size_error.abs().sum(-1), layer, count),
     }
-    weights = (config.class_weight, config.giou_weight, config.centre_weight, config.size_weight)
+    weights = [config.class_weight, config.giou_weight, config.centre_weight, config.size_weight]
+    if proposals.angles is not None:
+        logits, residuals = (x[layer, scene, query] for x in (proposals.angles.logits, proposals.angles.residuals))
+        chosen, residual = angle_bins(boxes[scene, box, 6], logits.shape[-1])
+        error = F.huber_loss(residuals.gather(1, chosen[:, None])[:, 0], residual, reduction="none")
+        parts["angle"] = _per_layer(F.cross_entropy(logits, chosen, reduction="none"), layer, count)
+        parts["residual"] = _per_layer(error, layer, count)
+        weights += [config.angle_weight, config.residual_weight]
     total = sum((weight * part.sum() for weight, part in zip(weights, parts.values(), strict=True)), giou.new_zeros(()))
     return Losses(total, {name: part[-1].detach() for name, part in parts.items()})
 

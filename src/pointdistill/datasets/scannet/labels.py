@@ -1,6 +1,7 @@
 """ScanNet's classes: ids, names and colours of its benchmark (http://www.scan-net.org), and its label table."""
 
 import csv
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +53,12 @@ DETECTION_CLASSES: tuple[SceneClass, ...] = tuple(
     if c.name not in ("wall", "floor")
 )
 """The 18 classes with boxes: without wall and floor; the field calls id 39 "garbage bin" there."""
+
+
+def class_names(ids: Iterable[int]) -> tuple[str, ...]:
+    """Names of classes by their NYU40 ids, as detection calls them; the id itself beyond the benchmark's list."""
+    names = {c.nyu40: c.name for c in (*SEMANTIC_CLASSES, *DETECTION_CLASSES)}
+    return tuple(names.get(nyu40, str(nyu40)) for nyu40 in ids)
 
 
 def read_label_map(path: str | Path, column: str = "nyu40id") -> dict[str, int]:

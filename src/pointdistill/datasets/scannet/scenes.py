@@ -6,6 +6,7 @@ objects (.aggregation.json), an object's raw category to a NYU40 id (the label t
 """
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +32,8 @@ class Scene:
         colours: red, green, blue of each vertex.
         semantic: NYU40 id of each vertex, 0 where unlabelled.
         instance: number of the object that a vertex belongs to, from 1; 0 where none.
-        boxes: centre and size (cx, cy, cz, dx, dy, dz) of each instance of a detection class, metres, axis aligned.
+        boxes: centre, size and heading (cx, cy, cz, dx, dy, dz, angle) of each instance of a class with boxes: metres,
+            radians about z. ScanNet's are axis aligned: their headings are zero.
         box_classes: NYU40 id of each box.
     """
 
@@ -40,17 +42,28 @@ class Scene:
     colours: UInt8[np.ndarray, "vertices 3"]
     semantic: Int16[np.ndarray, "vertices"]
     instance: Int32[np.ndarray, "vertices"]
-    boxes: Float32[np.ndarray, "boxes 6"]
+    boxes: Float32[np.ndarray, "boxes 7"]
     box_classes: Int16[np.ndarray, "boxes"]
 
 
-def read_scene(root: str | Path, scan: str, labelled: bool = True, label_map: dict[str, int] | None = None) -> Scene:
+BOX_CLASSES = tuple(c.nyu40 for c in DETECTION_CLASSES)
+"""NYU40 ids of the benchmark's classes with boxes."""
+
+
+def read_scene(
+    root: str | Path,
+    scan: str,
+    labelled: bool = True,
+    label_map: dict[str, int] | None = None,
+    box_classes: Collection[int] = BOX_CLASSES,
+) -> Scene:
     """Read a scan's mesh and labels.
 
     Args:
         root: the data set's folder.
         labelled: False for the hidden test scans: labels and boxes are then empty.
         label_map: raw category -> NYU40 id; read from the data set's label table unless given.
+        box_classes: NYU40 ids of the classes that get boxes.
 
     Raises:
         DataError: a missing or damaged file, or mesh and labels that do not belong together (both are named).
@@ -64,13 +77,13 @@ def read_scene(root: str | Path, scan: str, labelled: bool = True, label_map: di
     colours = np.stack([vertices["red"], vertices["green"], vertices["blue"]], 1).astype(np.uint8)
     semantic = np.zeros(len(points), np.int16)
     instance = np.zeros(len(points), np.int32)
-    boxes, box_classes = np.zeros((0, 6), np.float32), np.zeros(0, np.int16)
+    boxes, classes = np.zeros((0, 7), np.float32), np.zeros(0, np.int16)
     if labelled:
         if label_map is None:
             label_map = read_label_map(find_file(root, LABEL_TABLE))
         semantic, instance, objects = _labels(folder, scan, mesh, len(points), label_map)
-        boxes, box_classes = _boxes(points, instance, objects)
-    return Scene(scan, points, colours, semantic, instance, boxes, box_classes)
+        boxes, classes = _boxes(points, instance, objects, box_classes)
+    return Scene(scan, points, colours, semantic, instance, boxes, classes)
 
 
 def has_labels(root: str | Path, scan: str) -> bool:
@@ -133,19 +146,21 @@ def _labels(
 
 
 def _boxes(
-    points: Float32[np.ndarray, "vertices 3"], instance: Int[np.ndarray, "vertices"], objects: dict[int, int]
-) -> tuple[Float32[np.ndarray, "boxes 6"], Int16[np.ndarray, "boxes"]]:
-    detected = {c.nyu40 for c in DETECTION_CLASSES}
+    points: Float32[np.ndarray, "vertices 3"],
+    instance: Int[np.ndarray, "vertices"],
+    objects: dict[int, int],
+    box_classes: Collection[int],
+) -> tuple[Float32[np.ndarray, "boxes 7"], Int16[np.ndarray, "boxes"]]:
     boxes, classes = [], []
     for number, nyu40 in sorted(objects.items()):
-        if nyu40 not in detected:
+        if nyu40 not in box_classes:
             continue
         own = points[instance == number]
         if len(own):
             low, high = own.min(0), own.max(0)
-            boxes.append(np.concatenate([(low + high) / 2, high - low]))
+            boxes.append(np.concatenate([(low + high) / 2, high - low, [0]]))
             classes.append(nyu40)
-    return np.array(boxes, np.float32).reshape(-1, 6), np.array(classes, np.int16)
+    return np.array(boxes, np.float32).reshape(-1, 7), np.array(classes, np.int16)
 
 
 def _json_field(path: Path, field: str) -> list:
