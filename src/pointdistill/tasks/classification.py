@@ -103,6 +103,7 @@ class Classification:
     """
 
     name: ClassVar[str] = "classification"
+    store: ClassVar[str] = "objects"
     metric: ClassVar[str] = "accuracy"
 
     points: int = 1024
