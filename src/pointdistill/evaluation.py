@@ -6,6 +6,7 @@ counted adds up exactly. So neither the number of processes nor the order of wor
 
 import csv
 import io
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +18,7 @@ from pointdistill.console import console, track
 from pointdistill.errors import DataError, PointdistillError, RecipeError
 from pointdistill.files import exclusive, write_json, write_text
 from pointdistill.labelled import kind_of, open_labelled
-from pointdistill.parallel import parallel_map, torch_threads
+from pointdistill.parallel import parallel_map, torch_threads, usable_cores
 from pointdistill.predictions import write_prediction
 from pointdistill.report.evaluation_page import write_evaluation_page
 from pointdistill.report.examples import Example, save_examples
@@ -83,8 +84,7 @@ def run_evaluation(test: Evaluation, workers: int | None = None) -> dict[str, An
         CheckpointError: no finished fine-tuning.
     """
     saved, split = _opened(test)
-    saved.task.check(Splits(split, split, split))
-    saved.facts.check(split)
+    _check(test, saved, split)
     content = _described(test, saved, split)
     main = distributed.is_main()
     with exclusive(test.out) if main else nullcontext():
@@ -109,6 +109,15 @@ def _opened(test: Evaluation) -> tuple[SavedModel, Any]:
     return saved, open_labelled(test.data, test.split, in_memory=False)
 
 
+def _check(test: Evaluation, saved: SavedModel, split: Any) -> None:
+    """Raise DataError, by the split's own name, for data that the task cannot use or of other classes."""
+    try:
+        saved.task.check(Splits(split, split, split))
+    except DataError as error:
+        raise DataError(f"{test.data}, {test.split} split", error.problem, error.remedy, error.place) from error
+    saved.facts.check(split)
+
+
 def _described(test: Evaluation, saved: SavedModel, split: Any) -> dict[str, Any]:
     """What results.json says besides the figures; nothing of it depends on how the work was done."""
     card, task = saved.card, saved.task
@@ -126,16 +135,11 @@ def _described(test: Evaluation, saved: SavedModel, split: Any) -> dict[str, Any
             "split": test.split,
             "pieces": task.pieces(split),
             "store": manifest.file_sha256(test.data / manifest.NAME),
-            "content": fingerprint(split if isinstance(split, list) else [*_parts(split)]),
+            "content": fingerprint([fingerprint(scene) for scene in split] if isinstance(split, Sequence) else split),
         },
         "version": __version__,
         "trained_with": card.get("version"),
     }
-
-
-def _parts(split: Any) -> list[Any]:
-    """A split as the fingerprint knows it: shapes as they are, scenes one after the other."""
-    return [split] if not hasattr(split, "__getitem__") else [fingerprint(scene) for scene in split]
 
 
 def _counted(test: Evaluation, saved: SavedModel, split: Any, workers: int | None) -> Counted:
@@ -155,8 +159,6 @@ def _counted(test: Evaluation, saved: SavedModel, split: Any, workers: int | Non
 
 
 def _on_workers(test: Evaluation, pieces: int, workers: int | None) -> list[Counted]:
-    from pointdistill.parallel import usable_cores
-
     count = min(pieces, _SHARES * (workers or usable_cores()))
     dealt = [range(number, pieces, count) for number in range(count)]
     return parallel_map(partial(_share_of_worker, test), dealt, f"testing on {test.split}", workers)

@@ -36,16 +36,16 @@ def evaluation_page(results: dict[str, Any], examples: Examples) -> str:
         results: the content of an evaluation's results.json.
         examples: what it saved.
     """
-    content = examples_payload(examples)
+    content, split = examples_payload(examples), results["data"]["split"]
     parts = [
         ("results", "Results", _figures(results)),
         ("confusions", "Most frequent mistakes", _confusions(results.get("confusions", []))),
-        ("detection", "Boxes in 3D", sections.detection_section(content["detection"])),
-        ("labelled", "Labels in 3D", sections.labelled_section(content["labelled"])),
+        ("detection", "Boxes in 3D", sections.detection_section(content["detection"], split)),
+        ("labelled", "Labels in 3D", sections.labelled_section(content["labelled"], split)),
         ("run", "The test", _facts(results)),
     ]
     task = in_words(results["task"])
-    heading = f"{task[0].upper()}{task[1:]}, {results['data']['split']} split"
+    heading = f"{task[0].upper()}{task[1:]}, {split} split"
     named = f"A model of the recipe {results['recipe']}" if results["recipe"] else "A model"
     lead = tag("p", f"{named}, tested with pointdistill {results['version']}.", class_="lead")
     return document(heading, results["version"], "evaluation", join([tag("h1", heading), lead]), parts, content)
