@@ -231,7 +231,7 @@ def finetune(
 def evaluate(
     run: Annotated[Path, Positional, arg(metavar="RUN")],
     data: Path,
-    split: str = "test",
+    split: str | None = None,
     out: Path | None = None,
     workers: int | None = None,
     device: str = "cpu",
@@ -243,7 +243,7 @@ def evaluate(
     Args:
         run: folder of a finished `finetune`.
         data: store written by `prepare --labels`.
-        split: which of its splits; train+val is both.
+        split: which of its splits, train+val for both; default the one that the model's recipe tests on.
         out: folder for everything that is written; default RUN/evaluation-SPLIT.
         workers: local processes; default the usable cores.
         device: where to predict, for instance cuda (of several processes, each takes a GPU).

@@ -208,17 +208,24 @@ def _confusions(rows: list[dict[str, Any]], most: int = 12) -> list[dict[str, An
 
 
 def run_evaluation_command(
-    run: Path, data: Path, split: str, out: Path | None, workers: int | None, device: str
+    run: Path, data: Path, split: str | None, out: Path | None, workers: int | None, device: str
 ) -> None:
-    """`pointdistill evaluate RUN`, alone or as one of the processes that torchrun started; prints one table."""
+    """`pointdistill evaluate RUN`, alone or as one of the processes that torchrun started; prints one table.
+
+    Args:
+        split: None: the one that the model's recipe tests on.
+    """
     if workers is not None and distributed.started_by_torchrun():
         raise PointdistillError("--workers: torchrun has started the processes already. Leave it out")
     if workers not in (None, 1) and device != "cpu":
         raise RecipeError(f"--workers {workers}: on {device} one process predicts, or torchrun starts several")
     distributed.require_device(device)
     with distributed.processes(device) as own:
+        split = split or load_task_model(run).card.get("splits", ["test"])[-1]
         test = Evaluation(run, data, split, out or run / f"evaluation-{split.replace('+', '-')}", own)
         content = run_evaluation(test, workers if device == "cpu" else 1)
         title = f"{in_words(content['task'])}, {split} split, in %"
         print_figures(title, figure_table(content["figures"], content["metric"]), console)
-        console.print(f"{test.out / 'index.html'}: the page; beside it results.json, {PREDICTIONS}", markup=False)
+        console.print(
+            f"{test.out / 'index.html'}: the page; beside it results.json, {PREDICTIONS}", markup=False, soft_wrap=True
+        )

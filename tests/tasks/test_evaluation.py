@@ -18,7 +18,7 @@ from plyfile import PlyData
 
 from pointdistill import evaluation
 from pointdistill.evaluation import Evaluation, run_evaluation
-from pointdistill.files import read_json
+from pointdistill.files import read_arrays, read_json, write_arrays
 from pointdistill.labelled import open_labelled
 from pointdistill.tasks.saved import load_task_model
 from test_cli import error_of, run
@@ -164,6 +164,13 @@ def test_the_command_prints_one_table_and_refuses(folder, tmp_path, capsys):
     assert "is a store of parts, the model" in error_of(capsys, *command[:3], folder / "parts")
     assert "as published, not prepared" in error_of(capsys, *command[:3], folder / "raw-objects")
     assert "holds no finished fine-tuning" in error_of(capsys, "evaluate", tmp_path, *command[2:])
+    broken = shutil.copytree(folder / "objects", tmp_path / "broken")
+    arrays = read_arrays(broken / "test.npz", "")
+    arrays["points"][1, 5, 0] = np.nan
+    write_arrays(broken / "test.npz", arrays)
+    line = error_of(capsys, *command[:3], broken, "--out", tmp_path / "new")
+    assert "broken, test split, object ball_0005: coordinates that are not finite" in line
+    assert not (tmp_path / "new").exists()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/thesis.txt").write_text("precious")
     assert "thesis.txt" in error_of(capsys, *command, "--out", tmp_path / "mine")
