@@ -153,7 +153,9 @@ def test_commands_exist(page):
         words = command.removeprefix("$ ").removeprefix(".venv/bin/").split()
         if len(words) > 1 and words[0] == "pointdistill" and re.fullmatch(r"[a-z]+", words[1]):
             assert words[1] in VERBS, f"{page.name}: {command}"
-            options = {f"--{name.replace('_', '-')}" for name in inspect.signature(VERBS[words[1]]).parameters}
+            options = {
+                f"--{name.rstrip('_').replace('_', '-')}" for name in inspect.signature(VERBS[words[1]]).parameters
+            }
             given = {word.partition("=")[0] for word in words if re.match(r"--[a-z]", word)}
             assert given <= options | {"--help", "--debug"}, f"{page.name}: {command}"
         if len(words) > 1 and words[0] == "make" and re.fullmatch(r"[a-z-]+", words[1]):
@@ -215,10 +217,18 @@ def test_every_deviation_of_the_quickstart_is_explained():
 
 
 SINCE_PUBLISHED: dict[str, dict[str, Any]] = {
-    "task": {"cuboid": None},
+    "task": {"cuboid": None, "tokens": "patches", "radius": 0.2, "ball_size": 64},
     "finetune": {"optimiser": "adamw", "decay_all": False, "warmup_start": None, "cosine_from_start": False},
-    "decoder": {"angle_bins": None, "projection_layers": 2, "xavier": False},
+    "decoder": {"angle_bins": None, "projection_layers": 2, "xavier": False, "skip_near_origin": False},
     "set_loss": {"angle_weight": 0.1, "residual_weight": 0.5},
+    "backbone": {
+        "patch_hidden": 0,
+        "patch_pooled": 0,
+        "class_token": False,
+        "normed_residual": False,
+        "skip_near_origin": False,
+        "neighbours_by_index": False,
+    },
 }
 """Settings that are younger than the published figures: under these values everything is computed as it was then."""
 

@@ -11,6 +11,7 @@ from pointdistill.errors import PointdistillError
 
 Positional, arg = tyro.conf.Positional, tyro.conf.arg
 Axis = Literal["x", "-x", "y", "-y", "z", "-z"]
+Peer = Literal["point-mae", "point-bert", "maskpoint", "recon", "act", "3detr"]
 
 
 def _at_least(least: int, **options: int | None) -> None:
@@ -81,6 +82,7 @@ def prepare(
     workers: int | None = None,
     scheduler: str | None = None,
     up: Axis | None = None,
+    variant: str | None = None,
 ):
     """Walk RGB-D recordings, run the frozen teacher once a frame, write a store of clouds and targets.
 
@@ -89,7 +91,7 @@ def prepare(
 
     Args:
         data: folder of the data set: ScanNetV2, TUM RGB-D, 7-Scenes, Redwood or Open3D, or one with recording.json;
-            with --labels ScanNetV2, ModelNet40 or ShapeNetPart.
+            with --labels ScanNetV2, ModelNet40, ScanObjectNN or ShapeNetPart.
         out: folder of the store.
         labels: the labelled data of the folder instead of its recordings.
         split: which split list to take recordings from, default train; `all` takes every recording. A folder without
@@ -104,6 +106,7 @@ def prepare(
         scheduler: work on the workers of this dask scheduler instead, for instance tcp://node7:8786; they must see
             DATA, OUT and the teacher under the same paths.
         up: the axis of the recordings' world that points up, where they do not say so; poses are turned to have z up.
+        variant: of ScanObjectNN: obj_only, obj_bg or pb_t50_rs, with --labels.
     """
     from contextlib import nullcontext
 
@@ -114,8 +117,10 @@ def prepare(
     _at_least(1, every=every, points=points, keep_images=keep_images, workers=workers)
     if labels:
         return _prepare_labels(
-            data, out, split, workers, teacher=teacher, keep_images=keep_images, up=up, scheduler=scheduler
+            data, out, split, workers, variant, teacher=teacher, keep_images=keep_images, up=up, scheduler=scheduler
         )
+    if variant:
+        raise PointdistillError("--variant belongs to --labels. Leave it out")
     if len(split) > 1:
         raise PointdistillError("several --split belong to --labels; recordings are prepared a split a store")
     if scheduler and workers:
@@ -138,13 +143,15 @@ def prepare(
         )
 
 
-def _prepare_labels(data: Path, out: Path, splits: tuple[str, ...], workers: int | None, **of_frames: object) -> None:
+def _prepare_labels(
+    data: Path, out: Path, splits: tuple[str, ...], workers: int | None, variant: str | None, **of_frames: object
+) -> None:
     from pointdistill.prepare import in_words, prepare_labels
 
     given = next((name for name, value in of_frames.items() if value is not None), None)
     if given:
         raise PointdistillError(f"--{given.replace('_', '-')} belongs to recordings. Leave it out with --labels")
-    store = prepare_labels(data, out, splits, workers)
+    store = prepare_labels(data, out, splits, workers, variant)
     print(f"{store.path}: {in_words(store)}")
 
 
@@ -342,36 +349,89 @@ def embed(
 
 
 def bench(
-    what: Annotated[Literal["feed", "sens"], Positional],
+    what: Annotated[Literal["feed", "geometry", "metrics", "sens"], Positional],
     path: Annotated[Path | None, Positional, arg(metavar="[PATH]")] = None,
     frames: int = 2000,
     every: int = 25,
     reference: Path | None = None,
     steps: int = 3,
     device: str = "cpu",
+    rounds: int = 7,
+    scenes: int = 312,
 ):
     """Measure on this machine whether a part keeps up, and print the figures beside their limits.
 
     Args:
-        what: feed: does the store feed the trainer; sens: what reading a .sens recording costs beyond its codecs.
+        what: feed: does the store feed the trainer; geometry: how long exact searches among points take; metrics: how
+            long the metrics of ScanNet's validation split take; sens: what reading a .sens recording costs beyond its
+            codecs.
         path: a store (feed) or a .sens file (sens); default one made for the purpose, in a temporary folder.
         frames: frames of the recording that is made (sens).
         every: read every n-th frame (sens).
         reference: SensorData.py of the ScanNet repository, to be timed beside (sens).
         steps: training steps measured (feed).
         device: where the steps are taken (feed).
+        rounds: rounds of which the medians are taken (geometry).
+        scenes: scenes measured; the limits are for 312 (metrics).
     """
-    _at_least(1, frames=frames, every=every, steps=steps)
+    _at_least(1, frames=frames, every=every, steps=steps, rounds=rounds, scenes=scenes)
+    if reference and what != "sens":
+        raise PointdistillError("--reference belongs to bench sens. Leave it out")
+    if path and what in ("geometry", "metrics"):
+        raise PointdistillError(f"bench {what} makes its own data. Leave {path} out")
     if what == "feed":
         from pointdistill.bench import feed
 
-        if reference:
-            raise PointdistillError("--reference belongs to bench sens. Leave it out")
         feed.main(path, steps, device)
+    elif what == "geometry":
+        from pointdistill.bench import geometry
+
+        geometry.main(rounds)
+    elif what == "metrics":
+        from pointdistill.bench import metrics
+
+        metrics.main(scenes)
     else:
         from pointdistill.bench import sens
 
         sens.main(path, frames, every, reference)
+
+
+def convert(
+    source: Annotated[Path, Positional, arg(metavar="FILE")],
+    out: Annotated[Path, Positional, arg(metavar="OUT")],
+    from_: Annotated[Peer | None, arg(name="from")] = None,
+    to: Literal["point-mae"] | None = None,
+    groups: int | None = None,
+    heads: int | None = None,
+    quirks: bool = False,
+    up: Axis | None = None,
+):
+    """Read a peer's published checkpoint, or write a backbone for a peer's code (docs/interchange.md).
+
+    Args:
+        source: with --from, the peer's .pth file; with --to, backbone.safetensors or the folder that holds it.
+        out: with --from, a folder for backbone.safetensors (and model.safetensors, of a fine-tuned network); with --to,
+            a .pth file.
+        from_: whose checkpoint it is.
+        to: in whose names to write.
+        groups: patches a cloud, where the checkpoint is not of the published number (--from).
+        heads: attention heads, likewise (--from).
+        quirks: choose patches as the peer's own kernels do, index by index (--from).
+        up: the axis that points up in the peer's clouds (y for ModelNet40 and ShapeNet): ours then takes z up (--from)
+            or theirs that axis (--to); default: weights as they are.
+    """
+    from pointdistill.interchange.command import convert_from, convert_to
+
+    _at_least(1, groups=groups, heads=heads)
+    if (from_ is None) == (to is None):
+        raise PointdistillError("give one of --from and --to. `pointdistill convert --help` says more")
+    if from_ is not None:
+        convert_from(from_, source, out, groups, heads, quirks, up)
+    elif to is not None:
+        if groups or heads or quirks:
+            raise PointdistillError("--groups, --heads and --quirks belong to --from. Leave them out")
+        convert_to(to, source, out, up)
 
 
 def report(run: Annotated[Path, Positional, arg(metavar="RUN")], markdown: bool = False):
@@ -400,6 +460,7 @@ VERBS = {
     "caption": caption,
     "classify": classify,
     "embed": embed,
+    "convert": convert,
     "bench": bench,
     "report": report,
 }

@@ -221,10 +221,10 @@ def run_evaluation_command(
         raise RecipeError(f"--workers {workers}: on {device} one process predicts, or torchrun starts several")
     distributed.require_device(device)
     with distributed.processes(device) as own:
-        split = split or load_task_model(run).card.get("splits", ["test"])[-1]
-        test = Evaluation(run, data, split, out or run / f"evaluation-{split.replace('+', '-')}", own)
+        chosen: str = split or load_task_model(run).card.get("splits", ["test"])[-1]
+        test = Evaluation(run, data, chosen, out or run / f"evaluation-{chosen.replace('+', '-')}", own)
         content = run_evaluation(test, workers if device == "cpu" else 1)
-        title = f"{in_words(content['task'])}, {split} split, in %"
+        title = f"{in_words(content['task'])}, {chosen} split, in %"
         print_figures(title, figure_table(content["figures"], content["metric"]), console)
         console.print(
             f"{test.out / 'index.html'}: the page; beside it results.json, {PREDICTIONS}", markup=False, soft_wrap=True

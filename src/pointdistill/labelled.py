@@ -9,7 +9,7 @@ import numpy as np
 
 from pointdistill import manifest
 from pointdistill.datasets import layouts
-from pointdistill.datasets.modelnet40 import ObjectSet
+from pointdistill.datasets.objects import ObjectSet
 from pointdistill.datasets.scannet.scenes import Scene
 from pointdistill.datasets.shapenetpart import PartSet
 from pointdistill.errors import DataError

@@ -13,7 +13,8 @@ import numpy as np
 
 from pointdistill import manifest
 from pointdistill.datasets import layouts
-from pointdistill.datasets.modelnet40 import ObjectSet, read_modelnet40
+from pointdistill.datasets.layouts import object_source
+from pointdistill.datasets.objects import ObjectSet, read_objects
 from pointdistill.datasets.scannet.labels import read_label_map
 from pointdistill.datasets.scannet.layout import LABEL_TABLE, find_file, read_split, scan_folder
 from pointdistill.datasets.scannet.scenes import BOX_CLASSES, Scene, has_labels, read_scene
@@ -129,19 +130,28 @@ def prepare_objects(
     splits: Sequence[str] = ("train", "test"),
     points: int | None = None,
     up: Literal["y", "z"] = "z",
+    variant: str | None = None,
 ) -> ObjectStore:
-    """Parse ModelNet40 splits (`read_modelnet40`); a split that is already there is kept.
+    """Parse splits of ModelNet40 (any of its forms) or ScanObjectNN; a split that is already there is kept.
+
+    Args:
+        points: of each shape; see `datasets.modelnet40.read_modelnet40`.
+        up: the axis that is up in the store.
+        variant: of ScanObjectNN, for instance "pb_t50_rs".
 
     Raises:
         DataError: a bad file of the data set, or a folder that was prepared from other data or with other settings.
+        MissingPackage: the data set is HDF5, and h5py is not installed.
     """
-    read = partial(read_modelnet40, root, points=points, up=up)
-    lists = {split: Path(root) / f"modelnet40_{split}.txt" for split in splits}
-    return _prepare_shapes(Path(out), read, lists, {"kind": "objects", "points": points, "up": up})
+    source = object_source(root, variant)
+    read = partial(read_objects, source, points=points, up=up)
+    settings = {"kind": "objects", "points": points, "up": up} | ({"variant": variant} if variant else {})
+    files = {split: source.files(split) for split in splits}
+    return _prepare_shapes(Path(root), Path(out), read, files, settings)
 
 
 def open_objects(out: str | Path, split: str) -> ObjectSet:
-    """A prepared ModelNet40 split, in memory."""
+    """A prepared split of labelled objects, in memory."""
     return _open_shapes(Path(out), "objects").read(split, ObjectSet)
 
 
@@ -158,8 +168,8 @@ def prepare_part_shapes(
     """
     read = partial(read_shapenetpart, root, up=up)
     folder = Path(root) / "train_test_split"
-    lists = {split: folder / f"shuffled_{split}_file_list.json" for split in splits}
-    return _prepare_shapes(Path(out), read, lists, {"kind": "parts", "up": up})
+    lists = {split: [folder / f"shuffled_{split}_file_list.json"] for split in splits}
+    return _prepare_shapes(Path(root), Path(out), read, lists, {"kind": "parts", "up": up})
 
 
 def open_part_shapes(out: str | Path, split: str) -> PartSet:
@@ -168,21 +178,28 @@ def open_part_shapes(out: str | Path, split: str) -> PartSet:
 
 
 def prepare_labels(
-    root: str | Path, out: str | Path, splits: Sequence[str] = (), workers: int | None = None
+    root: str | Path,
+    out: str | Path,
+    splits: Sequence[str] = (),
+    workers: int | None = None,
+    variant: str | None = None,
 ) -> SceneStore | ObjectStore:
     """Parse a labelled data set, whatever it is, into scenes, objects or parts.
 
     Args:
         root: a folder in one of the labelled layouts (`datasets.layouts`).
         splits: which; all that the folder has lists of unless told.
+        variant: of ScanObjectNN.
 
     Raises:
         DataError: nothing known, no labels there, no such split, and as the three functions above.
     """
     root, layout = Path(root), layouts.layout_of(root)
-    lists = layouts.label_lists(root)
+    lists = layouts.label_lists(root, variant)
     if not lists:
-        remedy = "Name a folder of ScanNetV2's labelled scenes, ModelNet40 or ShapeNetPart (docs/data.md)."
+        remedy = (
+            "Name a folder of ScanNetV2's labelled scenes, ModelNet40, ScanObjectNN or ShapeNetPart (docs/data.md)."
+        )
         raise DataError(root, f"is {layout.title}: holds no lists of labelled data", remedy)
     absent = next((split for split in splits if split not in lists), None)
     if absent:
@@ -190,7 +207,9 @@ def prepare_labels(
     chosen = tuple(splits) or lists
     if layout == layouts.SCANNET:
         return prepare_scenes(root, out, chosen, workers)
-    return (prepare_objects if layout == layouts.MODELNET40 else prepare_part_shapes)(root, out, chosen)
+    if layout in layouts.OBJECTS:
+        return prepare_objects(root, out, chosen, variant=variant)
+    return prepare_part_shapes(root, out, chosen)
 
 
 def in_words(store: SceneStore | ObjectStore) -> str:
@@ -207,15 +226,20 @@ def _prepare_scene(
 
 
 def _prepare_shapes(
-    out: Path, read: Callable[..., ObjectSet | PartSet], lists: dict[str, Path], settings: dict[str, Any]
+    root: Path,
+    out: Path,
+    read: Callable[..., ObjectSet | PartSet],
+    files: dict[str, list[Path]],
+    settings: dict[str, Any],
 ) -> ObjectStore:
     with exclusive(out):
         manifest.claim(out, {"format": FORMAT, **settings})
         there = _manifest(out, settings["kind"]) if (out / manifest.NAME).is_file() else {"splits": {}, "sources": {}}
-        sources = {split: manifest.file_sha256(path) for split, path in lists.items() if path.is_file()}
+        there_now = {split: paths for split, paths in files.items() if all(path.is_file() for path in paths)}
+        sources = {split: _files_hash(root, paths) for split, paths in there_now.items()}
         begun = _claim_sources(out, {**there["sources"], **_begun_sources(out)}, sources)
         splits = dict(there["splits"])
-        for split in lists:
+        for split in files:
             path = out / f"{split}.npz"
             if not path.is_file():
                 _save(path, read(split))
@@ -247,6 +271,14 @@ def _fingerprint(folder: Path) -> str:
     """Names and sizes of a scan's meshes and labels: enough to tell another release, or other data of the same name."""
     kinds = (".ply", ".json", ".txt")
     sizes = sorted((entry.name, entry.stat().st_size) for entry in folder.iterdir() if entry.suffix in kinds)
+    return hashlib.sha256(json.dumps(sizes).encode()).hexdigest()
+
+
+def _files_hash(root: Path, paths: list[Path]) -> str:
+    """A list by its content; what holds the data itself (meshes, gigabytes of points) by names and sizes."""
+    if len(paths) == 1 and paths[0].suffix in (".txt", ".json"):
+        return manifest.file_sha256(paths[0])
+    sizes = [(path.relative_to(root).as_posix(), path.stat().st_size) for path in paths]
     return hashlib.sha256(json.dumps(sizes).encode()).hexdigest()
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pointdistill import __version__
-from pointdistill.datasets.modelnet40 import ObjectSet
+from pointdistill.datasets.objects import ObjectSet
 from pointdistill.engine.finetune import FinetuneConfig, finetune, run_identity
 from pointdistill.errors import RecipeError, TrainingDiverged
 from pointdistill.losses import Losses

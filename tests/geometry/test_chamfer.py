@@ -81,3 +81,12 @@ def test_interpolation_passes_the_gradient_to_the_features():
     assert torch.autograd.gradcheck(lambda f: interpolate(f, *nearest), (features,))
     assert interpolate(features.bfloat16(), *nearest).dtype == torch.bfloat16
     assert gather(features, nearest.index).shape == (1, 6, 3, 2)
+
+
+def test_weights_by_the_distance_itself():
+    queries, centres = normal(5, 2, 7, 3), normal(6, 2, 9, 3)
+    index, weights = three_nearest(queries, centres, squared=False)
+    assert torch.equal(index, three_nearest(queries, centres).index)
+    for b in range(2):
+        inverse = 1 / ((queries[b, :, None] - centres[b, index[b]]).norm(dim=-1) + 1e-8)
+        torch.testing.assert_close(weights[b], inverse / inverse.sum(-1, keepdim=True))

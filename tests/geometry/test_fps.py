@@ -90,3 +90,21 @@ def test_order_of_points_and_place_of_the_cloud_do_not_matter(seed):
 def test_what_does_not_fit_is_refused(count, start):
     with pytest.raises(ValueError, match="40 points"):
         farthest_point_sample(clouds(0), count, start)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_points_near_the_origin_can_be_skipped(batch):
+    points = clouds(1, batch, 400)
+    points[:, :200] *= 0.01
+    near = points.square().sum(-1) <= 1e-3
+    assert near.sum() > 100 * batch
+    found = farthest_point_sample(points, 190, start=5, skip_near_origin=True)
+    for cloud, skipped, chosen in zip(points.double().numpy(), near.numpy(), found.numpy(), strict=True):
+        kept = np.concatenate([[5], np.flatnonzero(~skipped)])
+        assert chosen.tolist() == kept[oracle.farthest_points(cloud[kept], 190)].tolist()
+    assert torch.equal(found, _sample_torch(points, 190, 5, skip=True))
+
+
+def test_where_all_points_are_near_the_origin_the_first_is_repeated():
+    points = torch.full((1, 8, 3), 0.01)
+    assert farthest_point_sample(points, 4, start=3, skip_near_origin=True).tolist() == [[3, 0, 0, 0]]

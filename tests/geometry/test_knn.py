@@ -95,3 +95,14 @@ def test_patches_are_the_oracles_centred_neighbourhoods():
             assert patches.index[b, g].tolist() == oracle.neighbours(centre.double().numpy(), cloud, 8)
             assert torch.equal(patches.patches[b, g], points[b, patches.index[b, g]] - centre)
     assert bool((patches.patches[:, :, 0] == 0).all())
+
+
+def test_equally_near_points_in_order_of_their_index():
+    grid = torch.cartesian_prod(*[torch.arange(5.0)] * 3)[
+        torch.randperm(125, generator=torch.Generator().manual_seed(3))
+    ]
+    found = knn(grid[None, :20], grid[None], 30, by_index=True)[0]
+    distances = (grid[:20, None] - grid).square().sum(-1)
+    for query in range(20):
+        ranked = sorted(range(125), key=lambda i, query=query: (distances[query, i].item(), i))
+        assert found[query].tolist() == ranked[:30]

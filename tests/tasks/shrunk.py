@@ -4,6 +4,8 @@ import dataclasses
 from dataclasses import replace
 from typing import Any
 
+from pointdistill.models.detr3d_encoder import SceneTransformerConfig
+from pointdistill.models.dgcnn import DGCNNConfig
 from pointdistill.models.point_transformer import BackboneConfig
 from pointdistill.recipes.downstream.recipe import DownstreamRecipe
 
@@ -30,6 +32,10 @@ def shrunk(recipe: DownstreamRecipe, steps: int = 2) -> DownstreamRecipe:
     backbone = recipe.backbone
     if isinstance(backbone, BackboneConfig):
         backbone = replace(backbone, width=24, depth=4, heads=2)
+    elif isinstance(backbone, SceneTransformerConfig):
+        backbone = replace(backbone, width=24, heads=2, ffn=12, tokens=24, radius=0.5, ball_size=8)
+    elif isinstance(backbone, DGCNNConfig):
+        backbone = replace(backbone, width=8, embedding=16, neighbours=8)
     optimisation = replace(
         recipe.optimisation, steps=steps, batch_size=3, warmup=1, eval_every=1, checkpoint_every=1, log_every=1
     )

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from pointdistill.datasets.modelnet40 import ObjectSet
+from pointdistill.datasets.objects import ObjectSet
 from pointdistill.datasets.scannet import Scene
 from pointdistill.datasets.shapenetpart import PartSet
 from pointdistill.models.point_transformer import PointTransformer, create_backbone

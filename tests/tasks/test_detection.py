@@ -1,3 +1,4 @@
+from copy import deepcopy
 from dataclasses import replace
 from itertools import permutations
 
@@ -10,6 +11,7 @@ from pointdistill.augment import rotation_z
 from pointdistill.errors import DataError
 from pointdistill.geometry import giou_3d, points_in_boxes, squared_distances, transform_boxes
 from pointdistill.models.detr3d import Angles, BoxHeads, DecoderConfig, Extent, Proposals, angle_bins, encode_metric
+from pointdistill.models.detr3d_encoder import SceneTransformerConfig
 from pointdistill.tasks.base import Sample, Splits
 from pointdistill.tasks.cuboid import RandomCuboid
 from pointdistill.tasks.detection import Detection
@@ -221,6 +223,31 @@ def test_true_boxes_score_one() -> None:
         found.append(TASK._filter(torch.from_numpy(true), scores, scene, 0))
     figures = TASK._score(found, data.test)
     assert figures["ap25"] > 0.99 and figures["ap50"] > 0.99 and figures["ar50"] > 0.99
+
+
+ENCODER = SceneTransformerConfig(width=24, heads=2, ffn=24, tokens=24, radius=0.5, ball_size=8, masks=(1, 2, 3))
+FORMS = {
+    "patches": (TASK, tiny_backbone()),
+    "set_abstraction": (replace(TASK, tokens="set_abstraction", radius=0.5, ball_size=8), tiny_backbone()),
+    "3detr": (replace(TASK, decoder=replace(TASK.decoder, queries=12)), ENCODER.build()),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_token_forms(form: str) -> None:
+    """Proposals move with the room in every form, and gradients reach the blocks."""
+    task, backbone = FORMS[form]
+    data = room_splits()
+    model = task.model(deepcopy(backbone), data)
+    losses = task.loss(model.train(), task.batch(data.train, [Sample(0, 0), Sample(0, 1)], 0))
+    losses.total.backward()
+    silent = {name.split(".")[0] for name, p in model.backbone.named_parameters() if p.grad is None}
+    assert silent == ({"patch_embed"} if form == "set_abstraction" else set())
+    points = torch.from_numpy(task._test_points(data.test[0], 0))[None]
+    model.eval()
+    boxes, moved = model(points).boxes, model(points + torch.tensor([4.0, -2, 1])).boxes
+    torch.testing.assert_close(moved[..., :3], boxes[..., :3] + torch.tensor([4.0, -2, 1]), atol=2e-3, rtol=0)
+    torch.testing.assert_close(moved[..., 3:], boxes[..., 3:], atol=2e-3, rtol=0)
 
 
 def test_detections_depend_on_their_room_alone() -> None:

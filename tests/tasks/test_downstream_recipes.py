@@ -35,6 +35,26 @@ def test_parts_of_the_paper():
     assert (config.warmup, config.weight_decay, config.clip) == (round(10 * 14_007 / 16), 0.05, 10.0)
 
 
+def test_detection_of_the_paper():
+    """Appendix A.2 and 3DETR's main.py: its learning rate at every iteration, for 1,201 scenes in batches of 8."""
+    recipe = RECIPES["scannet-detection"]()
+    config = recipe.schedule(1201)
+    assert config.steps == round(720 * 1201 / 8) and config.warmup == round(9 * 1201 / 8)
+    for step in (0, 5, config.warmup - 1, config.warmup + 1, 40_000, config.steps):
+        done = step / config.steps
+        rate = 1e-6 + 0.5 * (5e-4 - 1e-6) * (1 + np.cos(np.pi * done))
+        if step <= config.warmup:
+            rate = 1e-6 + done * 720 * (5e-4 - 1e-6) / 9
+        assert config.lr * learning_rate_factor(config, step) == pytest.approx(rate, rel=1e-3)
+    assert (config.weight_decay, config.decay_all, config.clip) == (0.1, True, 0.1)
+    decoder = recipe.task.decoder
+    assert (decoder.width, decoder.depth, decoder.queries, decoder.content, decoder.coding) == (
+        *(256, 8, 256),
+        *("zero", "bounded"),
+    )
+    assert recipe.task.cuboid.minimum_points == 30_000 and recipe.task.flip and recipe.task.rotation == 5
+
+
 @pytest.mark.parametrize("task", tasks())
 def test_small_recipes_are_the_quickstarts(task):
     recipe, same = RECIPES[f"{task.replace('_', '-')}-small"](), tasks()[task]

@@ -3,19 +3,17 @@
 Feeding is all of `loader.FrameLoader.batch`: drawing points, de-quantising, the unit sphere, augmentation, targets.
 """
 
-import os
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
 
 from pointdistill.bench.synthetic_store import synthetic_store
+from pointdistill.bench.timing import held, on_one_core
 from pointdistill.console import console
 from pointdistill.engine.optim import adamw
 from pointdistill.loader import FrameLoader
@@ -32,7 +30,6 @@ MOST_SHARE = 0.05
 """Of a training step of the paper's backbone at batch 32."""
 _BATCH = 32
 _FRAMES = 2048
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -68,9 +65,9 @@ class FeedFigures:
         return [
             f"{self.frames} frames of {self.stored_points} points in the page cache, {self.points} drawn of each",
             f"one core, no model: {self.clouds:,.0f} clouds a second (by the clock {self.clouds_elapsed:,.0f}; bare "
-            f"copies of the frames {self.copies:,.0f}); limit {LEAST_CLOUDS:,} or more: {_held(clouds)}",
+            f"copies of the frames {self.copies:,.0f}); limit {LEAST_CLOUDS:,} or more: {held(clouds)}",
             f"batch of {_BATCH}: feeding {self.feed * 1e3:.1f} ms, a step {self.step * 1e3:.0f} ms, share "
-            f"{self.share:.2%}; limit {MOST_SHARE:.0%} or less: {_held(share)}",
+            f"{self.share:.2%}; limit {MOST_SHARE:.0%} or less: {held(share)}",
         ]
 
 
@@ -92,7 +89,7 @@ def feed(store: FrameStore, batches: int = 64, steps: int = 3, device: str = "cp
     for index in order:
         store.points[index].sum()
     with torch_threads(1):
-        alone = _on_one_core(lambda: [_alone(loader, order, number) for number in range(batches)])
+        alone = on_one_core(lambda: [_alone(loader, order, number) for number in range(batches)])
     own, elapsed, copying = np.median(alone, 0) / _BATCH
     with torch_threads(usable_cores()):
         trained = list(_steps(recipe, loader, order, steps + 1, device))[1:]
@@ -143,27 +140,6 @@ def _steps(
         optimizer.step()
         loss.item()  # waits for the device
         yield fed - began, time.perf_counter() - fed
-
-
-def _on_one_core(work: Callable[[], T]) -> T:
-    """Do it in a thread that keeps to one core, where the system lets threads be pinned."""
-    done: list[T] = []
-
-    def pinned() -> None:
-        if hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # of this thread alone
-        done.append(work())
-
-    thread = threading.Thread(target=pinned, name="one-core")
-    thread.start()
-    thread.join()
-    if not done:
-        raise RuntimeError("the measurement on one core failed; its traceback is above")
-    return done[0]
-
-
-def _held(held: bool) -> str:
-    return "held" if held else "MISSED"
 
 
 def main(store: Path | None = None, steps: int = 3, device: str = "cpu") -> FeedFigures:

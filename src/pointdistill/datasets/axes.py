@@ -22,6 +22,11 @@ def y_up_to_z_up(points: Float32[np.ndarray, "points 3"]) -> Float32[np.ndarray,
     return np.stack([points[:, 0], -points[:, 2], points[:, 1]], 1)
 
 
+def z_up_to_y_up(points: Float32[np.ndarray, "points 3"]) -> Float32[np.ndarray, "points 3"]:
+    """(x, y, z) -> (x, z, -y): the way back."""
+    return np.stack([points[:, 0], points[:, 2], -points[:, 1]], 1)
+
+
 def to_z_up(axis: Axis) -> Float32[np.ndarray, "4 4"]:
     """The turn of a world after which what pointed along `axis` points along z; identity for z."""
     matrix = np.eye(4, dtype=np.float32)

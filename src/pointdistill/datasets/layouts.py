@@ -1,13 +1,17 @@
-"""What a folder is: the one place that recognises data sets, and that finds the RGB-D recordings of a split in any."""
+"""What a folder is: the one place that recognises data sets, and that finds the RGB-D recordings of a split, or the
+labelled shapes, in any."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from pointdistill.datasets.modelnet40 import is_modelnet40, modelnet40
+from pointdistill.datasets.objects import ObjectSource
 from pointdistill.datasets.recording import Recording
 from pointdistill.datasets.rgbd import FolderRecording, plain, redwood, seven_scenes, tum
 from pointdistill.datasets.scannet import layout as scannet
+from pointdistill.datasets.scanobjectnn import VARIANTS, ScanObjectNN, is_scanobjectnn
 from pointdistill.errors import DataError
 from pointdistill.files import read_text
 
@@ -40,13 +44,18 @@ PLAIN = Layout("plain", "recording.json", "recording.json")
 TUM = Layout("tum", "TUM RGB-D", "rgb.txt and depth.txt")
 SEVEN_SCENES = Layout("7-scenes", "7-Scenes", "frame-XXXXXX.color.png")
 REDWOOD = Layout("redwood", "Redwood or Open3D", "depth/ beside color/, rgb/ or image/")
-MODELNET40 = Layout("modelnet40", "ModelNet40", "modelnet40_SPLIT.txt", records=False)
+MODELNET40 = Layout(
+    "modelnet40", "ModelNet40", "modelnet40_SPLIT.txt, ply_data_*.h5 or CLASS/train/*.off", records=False
+)
+SCANOBJECTNN = Layout("scanobjectnn", "ScanObjectNN", "main_split/*_objectdataset*.h5", records=False)
 SHAPENETPART = Layout("shapenetpart", "ShapeNetPart", "synsetoffset2category.txt", records=False)
+OBJECTS = (MODELNET40, SCANOBJECTNN)
 CAPTIONS = Layout("captions", "captioned images", "captions.jsonl", records=False)
 
 _DATA_SETS: tuple[tuple[Layout, Callable[[Path], bool]], ...] = (
     (SCANNET, scannet.is_data_set),
-    (MODELNET40, lambda root: any(root.glob("modelnet40_*.txt"))),
+    (MODELNET40, is_modelnet40),
+    (SCANOBJECTNN, is_scanobjectnn),
     (SHAPENETPART, lambda root: (root / "synsetoffset2category.txt").is_file()),
     (CAPTIONS, lambda root: (root / "captions.jsonl").is_file()),
 )
@@ -99,14 +108,20 @@ def is_known(root: Path) -> bool:
     return True
 
 
-def label_lists(root: Path) -> tuple[str, ...]:
-    """Names of the splits that a folder has lists of labelled scenes or shapes of, in the usual order."""
+def label_lists(root: Path, variant: str | None = None) -> tuple[str, ...]:
+    """Names of the splits that a folder has of labelled scenes or shapes, in the usual order.
+
+    Args:
+        variant: of ScanObjectNN.
+
+    Raises:
+        DataError: nothing known, or a variant missing or out of place.
+    """
     layout = layout_of(root)
     if layout == SCANNET:
         found = scannet.split_names(root)
-    elif layout == MODELNET40:
-        found = [path.stem.removeprefix("modelnet40_") for path in root.glob("modelnet40_*.txt")]
-        found = [split for split in found if split != "shape_names"]
+    elif layout in OBJECTS:
+        found = object_source(root, variant).splits()
     elif layout == SHAPENETPART:
         below = (root / "train_test_split").glob("shuffled_*_file_list.json")
         found = [path.name.removeprefix("shuffled_").removesuffix("_file_list.json") for path in below]
@@ -118,6 +133,27 @@ def label_lists(root: Path) -> tuple[str, ...]:
 def usual_order(splits: Iterable[str]) -> tuple[str, ...]:
     """Names of splits: training, validation, test, then any others by name."""
     return tuple(sorted(splits, key=lambda split: ((*_USUAL_SPLITS, split).index(split), split)))
+
+
+def object_source(root: str | Path, variant: str | None = None) -> ObjectSource:
+    """The labelled shapes of a folder, whatever layout they lie in.
+
+    Args:
+        variant: of ScanObjectNN; needed there, and only there.
+
+    Raises:
+        DataError: nothing known, no labelled shapes of whole objects, or a variant missing or out of place.
+    """
+    root, layout = Path(root), layout_of(root)
+    if layout == SCANOBJECTNN:
+        if variant is None:
+            raise DataError(root, "is ScanObjectNN, which has variants", f"Name one of {', '.join(VARIANTS)}.")
+        return ScanObjectNN(root, variant)
+    if variant is not None:
+        raise DataError(root, f"is {layout.title}, which has no variants", "Leave the variant out.")
+    if layout not in OBJECTS:
+        raise DataError(root, f"is {layout.title}: no labelled objects", f"Name ModelNet40 or ScanObjectNN; {_SEE}")
+    return modelnet40(root)
 
 
 def select(root: str | Path, split: str = _DEFAULT_SPLIT) -> Selection:

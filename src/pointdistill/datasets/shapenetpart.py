@@ -6,9 +6,10 @@ categories than the official 16 brings parts.json: {category: {"parts": {part id
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Int64
@@ -16,7 +17,7 @@ from jaxtyping import Float32, Int64
 from pointdistill.console import track
 from pointdistill.datasets.axes import y_up_to_z_up
 from pointdistill.errors import DataError
-from pointdistill.io.columns import read_columns
+from pointdistill.io.columns import scan_columns
 
 _GET = (
     "Unpack shapenetcore_partanno_segmentation_benchmark_v0_normal.zip there, or write an embedded one with "
@@ -82,6 +83,15 @@ class PartSet:
         return replace(self, **rows, names=tuple(self.names[row] for row in chosen))
 
 
+class PartShape(NamedTuple):
+    """One shape as it was read, y up."""
+
+    name: str
+    category: str
+    points: Float32[np.ndarray, "points 3"]
+    parts: Int64[np.ndarray, "points"]
+
+
 def read_shapenetpart(root: str | Path, split: str, up: Literal["y", "z"] = "z") -> PartSet:
     """Read one split.
 
@@ -93,33 +103,59 @@ def read_shapenetpart(root: str | Path, split: str, up: Literal["y", "z"] = "z")
     Raises:
         DataError: a missing folder, list or shape, an unknown category or part, or a bad line, with file and line.
     """
-    root = Path(root)
-    folders = _categories(root)
-    part_table, part_names = _part_table(root, tuple(folders.values()))
+    shapes = []
+    for found in walk_shapenetpart(root, split):
+        if isinstance(found, DataError):
+            raise found
+        shapes.append(found)
+    part_table, part_names = _part_table(Path(root), tuple(_categories(Path(root)).values()))
     names = sorted(part_table)
-    clouds, labels, categories, shapes = [], [], [], []
-    for list_path, folder, shape in track(_split(root, split), f"reading {split} shapes"):
-        if folder not in folders:
-            remedy = "Restore the official lists."
-            raise DataError(list_path, f"{folder} is not in synsetoffset2category.txt", remedy, f"shape {shape}")
-        category = folders[folder]
-        cloud, parts = _shape(root / folder / f"{shape}.txt", category, part_table[category])
-        clouds.append(y_up_to_z_up(cloud) if up == "z" else cloud)
-        labels.append(parts)
-        categories.append(names.index(category))
-        shapes.append(shape)
+    clouds = [y_up_to_z_up(shape.points) if up == "z" else shape.points for shape in shapes]
     counts = np.array([len(cloud) for cloud in clouds], np.int64)
     around = [np.arange(counts.max()) % count for count in counts]
     return PartSet(
         points=np.stack([cloud[rows] for cloud, rows in zip(clouds, around, strict=True)]),
-        parts=np.stack([parts[rows] for parts, rows in zip(labels, around, strict=True)]),
+        parts=np.stack([shape.parts[rows] for shape, rows in zip(shapes, around, strict=True)]),
         counts=counts,
-        categories=np.array(categories, np.int64),
-        names=tuple(shapes),
+        categories=np.array([names.index(shape.category) for shape in shapes], np.int64),
+        names=tuple(shape.name for shape in shapes),
         category_names=tuple(names),
         part_ids=tuple(part_table[name] for name in names),
         part_names=part_names,
     )
+
+
+def shapenetpart_splits(root: Path) -> list[str]:
+    """The splits that have a list."""
+    found = (root / "train_test_split").glob("shuffled_*_file_list.json")
+    return sorted(path.name.removeprefix("shuffled_").removesuffix("_file_list.json") for path in found)
+
+
+def walk_shapenetpart(root: str | Path, split: str) -> Iterator[PartShape | DataError]:
+    """Read a split: its shapes, and an error for each problem, so that one pass finds them all.
+
+    Raises:
+        DataError: the split as a whole cannot be read.
+    """
+    root = Path(root)
+    folders = _categories(root)
+    part_table, _ = _part_table(root, tuple(folders.values()))
+    entries = _split(root, split)
+    empty = {folder for folder in folders if not any((root / folder).glob("*.txt"))}
+    for folder in sorted(empty):
+        listed = sum(entry[1] == folder for entry in entries)
+        if listed:
+            problem = (
+                f"the folder of {folders[folder]} holds no files, but the {split} list names {listed} shapes of it"
+            )
+            yield DataError(root / folder, problem, _GET)
+    for list_path, folder, shape in track(entries, f"reading {split} shapes"):
+        if folder not in folders:
+            remedy = "Restore the official lists."
+            yield DataError(list_path, f"{folder} is not in synsetoffset2category.txt", remedy, f"shape {shape}")
+        elif folder not in empty:
+            category = folders[folder]
+            yield from _shape(root / folder / f"{shape}.txt", category, part_table[category])
 
 
 def _categories(root: Path) -> dict[str, str]:
@@ -182,15 +218,16 @@ def _split(root: Path, split: str) -> list[tuple[Path, str, str]]:
     return entries
 
 
-def _shape(
-    path: Path, category: str, part_ids: tuple[int, ...]
-) -> tuple[Float32[np.ndarray, "points 3"], Int64[np.ndarray, "points"]]:
-    rows = read_columns(path, 7)
-    parts = rows[:, 6].astype(np.int64)
+def _shape(path: Path, category: str, part_ids: tuple[int, ...]) -> Iterator[PartShape | DataError]:
+    rows, lines, problems = scan_columns(path, 7)
     wrong = ~np.isin(rows[:, 6], part_ids)
     if wrong.any():
-        line = int(wrong.argmax())
-        problem = f"part label {rows[line, 6]:g} is none of {category}'s {part_ids}"
+        first, count = int(wrong.argmax()), int(wrong.sum())
+        others = f" (and {count - 1} lines more)" if count > 1 else ""
+        problem = f"part label {rows[first, 6]:g} is none of {category}'s {part_ids}{others}"
         remedy = "Restore the file; labels of other categories need a parts.json."
-        raise DataError(path, problem, remedy, f"line {line + 1}")
-    return rows[:, :3], parts
+        problems = [*problems, DataError(path, problem, remedy, f"line {lines[first]}")]
+    if problems:
+        yield from problems
+    else:
+        yield PartShape(path.stem, category, rows[:, :3], rows[:, 6].astype(np.int64))

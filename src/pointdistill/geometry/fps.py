@@ -7,11 +7,13 @@ from torch import Tensor
 
 from pointdistill.geometry.threads import map_threads
 
+NEAR_ORIGIN = 1e-3
+"""Squared distance from the origin up to which `skip_near_origin` takes a point for padding."""
 _CACHED_POINTS = 32768  # clouds are taken together up to this many points, which keeps the planes in a core's cache
 
 
 def farthest_point_sample(
-    points: Float[Tensor, "batch points 3"], count: int, start: int = 0
+    points: Float[Tensor, "batch points 3"], count: int, start: int = 0, skip_near_origin: bool = False
 ) -> Int[Tensor, "batch count"]:
     """Indices of `count` points, each the farthest from those chosen before it.
 
@@ -23,12 +25,14 @@ def farthest_point_sample(
         points: coordinates in any unit; finite.
         count: how many points to choose.
         start: index of the first chosen point, the same in every cloud.
+        skip_near_origin: never choose a point with x² + y² + z² <= 0.001 (but `start`); where all points are such ones,
+            index 0. For networks that were trained with PointNet++'s CUDA kernel, which takes these points for padding.
 
     Raises:
         ValueError: `count` or `start` does not fit the number of points.
 
-    Source: paper section 3.1 (eq. 1); Eldar et al. 1997. Point-MAE's CUDA kernel skips points near the origin; here
-    every point counts.
+    Source: paper section 3.1 (eq. 1); Eldar et al. 1997. Point-MAE calls PointNet++'s kernel, which skips points near
+    the origin; here every point counts unless asked otherwise.
     """
     batch, available, _ = points.shape
     if not 1 <= count <= available:
@@ -39,7 +43,7 @@ def farthest_point_sample(
     if points.dtype in (torch.float16, torch.bfloat16):
         points = points.float()
     if points.device.type != "cpu":
-        return _sample_torch(points, count, start)
+        return _sample_torch(points, count, start, skip_near_origin)
     # Numpy's calls cost a third of torch's, and a step is six calls on a few thousand numbers: 3x faster than torch.
     chosen = np.empty((batch, count), np.int64)
     arrays, together = points.numpy(), _clouds_together(batch, available)
@@ -48,9 +52,9 @@ def farthest_point_sample(
         part = slice(first, first + together)
         planes = np.ascontiguousarray(arrays[part].transpose(2, 0, 1))
         if planes.shape[1] == 1:
-            chosen[part] = _sample_one(planes[:, 0], count, start)
+            chosen[part] = _sample_one(planes[:, 0], count, start, skip_near_origin)
         else:
-            chosen[part] = _sample_planes(planes, count, start)
+            chosen[part] = _sample_planes(planes, count, start, skip_near_origin)
 
     map_threads(sample, range(0, batch, together))
     return torch.from_numpy(chosen)
@@ -62,10 +66,20 @@ def _clouds_together(batch: int, available: int) -> int:
     return max(1, min(_CACHED_POINTS // available, per_thread))
 
 
-def _sample_one(planes: np.ndarray, count: int, start: int) -> list[int]:
+def _near_origin(planes):
+    """Where points lie near the origin; planes are (3, ...), of numpy or torch. Distances only shrink while points are
+    chosen, so that who starts at -1 never is the farthest."""
+    x, y, z = planes
+    # In float32 the limit rounds up, so that this is the kernel's comparison with 0.001 in double.
+    return x * x + y * y + z * z < NEAR_ORIGIN
+
+
+def _sample_one(planes: np.ndarray, count: int, start: int, skip: bool = False) -> list[int]:
     """One cloud, planes (3, points)."""
     columns = np.ascontiguousarray(planes.T)[:, :, None]
     nearest = np.full(planes.shape[1], np.inf, planes.dtype)
+    if skip:
+        nearest[_near_origin(planes)] = -1
     difference = np.empty_like(planes)
     x, y, z = difference
     last, chosen = start, [start]
@@ -80,11 +94,13 @@ def _sample_one(planes: np.ndarray, count: int, start: int) -> list[int]:
     return chosen
 
 
-def _sample_planes(planes: np.ndarray, count: int, start: int) -> np.ndarray:
+def _sample_planes(planes: np.ndarray, count: int, start: int, skip: bool = False) -> np.ndarray:
     """Several clouds, planes (3, clouds, points); returns (clouds, count)."""
     _, clouds, available = planes.shape
     flat, offsets = planes.reshape(3, -1), np.arange(clouds) * available
     nearest = np.full((clouds, available), np.inf, planes.dtype)
+    if skip:
+        nearest[_near_origin(planes)] = -1
     difference = np.empty_like(planes)
     x, y, z = difference
     last = np.empty((3, clouds, 1), planes.dtype)
@@ -101,11 +117,13 @@ def _sample_planes(planes: np.ndarray, count: int, start: int) -> np.ndarray:
     return chosen.T
 
 
-def _sample_torch(points: Tensor, count: int, start: int) -> Tensor:
+def _sample_torch(points: Tensor, count: int, start: int, skip: bool = False) -> Tensor:
     """The same steps in torch, all clouds at once and without waiting for the device."""
     planes = points.permute(2, 0, 1).contiguous()
     _, batch, available = planes.shape
     nearest = planes.new_full((batch, available), torch.inf)
+    if skip:
+        nearest[_near_origin(planes)] = -1
     difference = torch.empty_like(planes)
     x, y, z = difference
     chosen = torch.full((count, batch), start, dtype=torch.int64, device=points.device)

@@ -22,15 +22,25 @@ class Nearest(NamedTuple):
     """Not negative, adding up to one for each query."""
 
 
-def three_nearest(queries: Float[Tensor, "batch queries 3"], centres: Float[Tensor, "batch groups 3"]) -> Nearest:
+def three_nearest(
+    queries: Float[Tensor, "batch queries 3"], centres: Float[Tensor, "batch groups 3"], squared: bool = True
+) -> Nearest:
     """The three nearest centres of each query (all of them if there are fewer), weighted by inverse SQUARED distance.
 
-    No gradient: coordinates are data. Source: PointNet++, section 3.4, with p = 2, k = 3 (its feature propagation).
+    No gradient: coordinates are data.
+
+    Args:
+        queries: points to interpolate at.
+        centres: points that have features.
+        squared: weigh by the inverse of the squared distance. False, by that of the distance itself: VoteNet's and
+            3DETR's copy of PointNet++ takes the root of what its kernel returns, so that their networks expect it.
+
+    Source: PointNet++, section 3.4, with p = 2, k = 3 (its feature propagation).
     """
     queries, centres = queries.detach(), centres.detach()
     index = knn(queries, centres, min(3, centres.shape[1]))
-    squared = (queries.unsqueeze(2) - gather(centres, index)).square().sum(-1)
-    inverse = 1 / (squared + _EPSILON)
+    distances = (queries.unsqueeze(2) - gather(centres, index)).square().sum(-1)
+    inverse = 1 / ((distances if squared else distances.sqrt()) + _EPSILON)
     return Nearest(index, inverse / inverse.sum(-1, keepdim=True))
 
 

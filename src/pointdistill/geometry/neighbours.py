@@ -13,13 +13,20 @@ _LEAF_POINTS = 32  # of 8, 16, 32, 64 the quickest for patches of 16 to 64 from 
 
 
 def knn(
-    queries: Float[Tensor, "batch queries 3"], points: Float[Tensor, "batch points 3"], k: int
+    queries: Float[Tensor, "batch queries 3"], points: Float[Tensor, "batch points 3"], k: int, by_index: bool = False
 ) -> Int[Tensor, "batch queries k"]:
     """Indices of each query's k nearest points, in ascending distance. No gradient.
 
     Exact: coordinate differences, never the expanded |q|² - 2qp + |p|², whose cancellation swaps close neighbours.
     The order of equally near points is not specified, but the same in every run. On the CPU a k-d tree for each cloud
     (2 to 3 times quicker than all distances with a partial sort); elsewhere all distances in chunks of queries.
+
+    Args:
+        queries: where from.
+        points: where to look.
+        k: how many.
+        by_index: equally near points in ascending order of their index, by distances rounded in the points' own
+            precision, as the KNN_CUDA package has them: for comparisons with what was computed by it (slower on CPU).
 
     Raises:
         ValueError: k does not fit the number of points, or (CPU) a coordinate is not finite.
@@ -28,8 +35,8 @@ def knn(
     if not 1 <= k <= available:
         raise ValueError(f"cannot find {k} neighbours in clouds of {available} points")
     queries, points = queries.detach(), points.detach()
-    if points.device.type != "cpu":
-        return _knn_matrix(queries, points, k)
+    if by_index or points.device.type != "cpu":
+        return _knn_matrix(queries, points, k, by_index)
     clouds = list(zip(queries.double().numpy(), points.double().numpy(), strict=True))
     if not clouds:
         return torch.empty((0, queries.shape[1], k), dtype=torch.int64)
@@ -42,13 +49,16 @@ def _knn_tree(queries: np.ndarray, points: np.ndarray, k: int) -> np.ndarray:
     return tree.query(queries, k)[1].reshape(len(queries), k).astype(np.int64, copy=False)
 
 
-def _knn_matrix(queries: Tensor, points: Tensor, k: int) -> Tensor:
+def _knn_matrix(queries: Tensor, points: Tensor, k: int, by_index: bool = False) -> Tensor:
     batch, available, _ = points.shape
     rows = max(1, _MATRIX_ELEMENTS // max(1, batch * available))
-    parts = [
-        squared_distances(part, points).topk(k, dim=-1, largest=False, sorted=True).indices
-        for part in queries.split(rows, dim=1)
-    ]
+    parts = []
+    for part in queries.split(rows, dim=1):
+        distances = squared_distances(part, points)
+        if by_index:
+            parts.append(distances.sort(dim=-1, stable=True).indices[..., :k])
+        else:
+            parts.append(distances.topk(k, dim=-1, largest=False, sorted=True).indices)
     return torch.cat(parts, dim=1)
 
 

@@ -34,7 +34,14 @@ def gather(
     return chosen.view(*index.shape, channels)
 
 
-def group_patches(points: Float[Tensor, "batch points 3"], count: int, size: int, start: int = 0) -> Patches:
+def group_patches(
+    points: Float[Tensor, "batch points 3"],
+    count: int,
+    size: int,
+    start: int = 0,
+    skip_near_origin: bool = False,
+    by_index: bool = False,
+) -> Patches:
     """Centres by farthest point sampling (eq. 1) and the `size` points nearest to each, centred on it (eq. 2).
 
     Args:
@@ -42,13 +49,15 @@ def group_patches(points: Float[Tensor, "batch points 3"], count: int, size: int
         count: patches a cloud.
         size: points a patch.
         start: index of the first centre.
+        skip_near_origin: see `farthest_point_sample`.
+        by_index: see `knn`.
 
     Raises:
         ValueError: a cloud has fewer than `count` or `size` points.
 
     Source: paper section 3.1, eqs. 1-2, after Point-MAE.
     """
-    centre_index = farthest_point_sample(points, count, start)
+    centre_index = farthest_point_sample(points, count, start, skip_near_origin)
     centres = gather(points, centre_index)
-    index = knn(centres, points, size)
+    index = knn(centres, points, size, by_index)
     return Patches(centres, gather(points, index) - centres.unsqueeze(2), centre_index, index)

@@ -1,12 +1,28 @@
 """Text files of numbers in columns: clouds as ModelNet40 (with commas) and ShapeNetPart (with spaces) publish them."""
 
 import warnings
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from pointdistill.errors import DataError
+
+
+class Columns(NamedTuple):
+    """What a text file of numbers holds.
+
+    Attributes:
+        rows: the numbers of the lines that can be used, float32.
+        lines: the number of each row's line, from 1.
+        problems: what is wrong with the others: one error a kind, which names the first such line and counts the rest.
+    """
+
+    rows: Float[np.ndarray, "rows columns"]
+    lines: Int[np.ndarray, "rows"]
+    problems: list[DataError]
 
 
 def read_columns(
@@ -23,34 +39,70 @@ def read_columns(
         DataError: no such file, an empty one, a line with another number of columns, something that is not a number,
             or a number that is not finite; with the line.
     """
+    found = scan_columns(path, columns, delimiter, max_rows)
+    if found.problems:
+        raise found.problems[0]
+    return found.rows
+
+
+def scan_columns(path: Path, columns: int, delimiter: str | None = None, max_rows: int | None = None) -> Columns:
+    """The same, with all problems listed instead of the first one raised; arguments as in `read_columns`."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # "no data" is reported below
             rows = np.loadtxt(path, np.float32, delimiter=delimiter, max_rows=max_rows, ndmin=2, comments=None)
     except FileNotFoundError:
-        raise DataError(path, "no such file", "Put it back or take it out of the split list.") from None
+        return _nothing(path, columns, "no such file", "Put it back or take it out of the split list.")
     except (ValueError, UnicodeDecodeError):
-        raise _first_bad_line(path, columns, delimiter) from None
+        return _scan_lines(path, columns, delimiter, max_rows)
+    except OSError as error:
+        return _nothing(path, columns, f"cannot be read ({error.strerror})", "Copy it again.")
     if rows.size == 0:
-        raise DataError(path, "the file is empty", "Unpack it again from the data set's archive.")
+        return _nothing(path, columns, "the file is empty", "Unpack it again from the data set's archive.")
     if rows.shape[1] != columns or not np.isfinite(rows).all():
-        raise _first_bad_line(path, columns, delimiter)
-    return rows
+        return _scan_lines(path, columns, delimiter, max_rows)
+    return Columns(rows, np.arange(1, len(rows) + 1), [])
 
 
-def _first_bad_line(path: Path, columns: int, delimiter: str | None) -> DataError:
-    """Only reached once something is wrong, so it may be slow: find the line to name."""
-    remedy = f"Each line must hold {columns} numbers; unpack the file again from the data set's archive."
+def _nothing(path: Path, columns: int, problem: str, remedy: str) -> Columns:
+    empty = np.zeros((0, columns), np.float32)
+    return Columns(empty, np.zeros(0, np.int64), [DataError(path, problem, remedy)])
+
+
+def _scan_lines(path: Path, columns: int, delimiter: str | None, max_rows: int | None) -> Columns:
+    """Only reached once something is wrong, so it may be slow: find the lines to name."""
+    rows: list[list[float]] = []
+    numbers: list[int] = []
+    wrong: dict[str, tuple[str, int, int]] = {}  # kind -> what is wrong, first line, lines
     with path.open(encoding="utf-8", errors="replace") as lines:
-        for number, line in enumerate(lines, 1):
-            fields = line.split(delimiter) if line.strip() else []
-            if fields and len(fields) != columns:
-                return DataError(path, f"{len(fields)} columns where {columns} belong", remedy, f"line {number}")
-            for field in fields:
-                try:
-                    finite = np.isfinite(float(field))
-                except ValueError:
-                    return DataError(path, f"{field.strip()[:40]!r} is not a number", remedy, f"line {number}")
-                if not finite:
-                    return DataError(path, f"{field.strip()} is not finite", remedy, f"line {number}")
-    return DataError(path, "the numbers cannot be read", remedy)
+        filled = ((number, line.split(delimiter)) for number, line in enumerate(lines, 1) if line.strip())
+        for number, fields in islice(filled, max_rows):
+            found = _problem(fields, columns)
+            if found is None:
+                rows.append([float(field) for field in fields])
+                numbers.append(number)
+            else:
+                kind, problem = found
+                said, first, count = wrong.get(kind, (problem, number, 0))
+                wrong[kind] = said, first, count + 1
+    remedy = f"Each line must hold {columns} numbers; unpack the file again from the data set's archive."
+    problems = [
+        DataError(path, f"{said} (and {count - 1} lines more)" if count > 1 else said, remedy, f"line {first}")
+        for said, first, count in wrong.values()
+    ]
+    problems = problems or [DataError(path, "the numbers cannot be read", remedy)]
+    return Columns(np.array(rows, np.float32).reshape(-1, columns), np.array(numbers, np.int64), problems)
+
+
+def _problem(fields: list[str], columns: int) -> tuple[str, str] | None:
+    """Kind and words of what is wrong with a line."""
+    if len(fields) != columns:
+        return "columns", f"{len(fields)} columns where {columns} belong"
+    for field in fields:
+        try:
+            finite = np.isfinite(np.float32(field))
+        except ValueError:
+            return "number", f"{field.strip()[:40]!r} is not a number"
+        if not finite:
+            return "finite", f"{field.strip()} is not finite"
+    return None

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from pointdistill import distributed
 from pointdistill.batch import FrameBatch
-from pointdistill.geometry import chamfer_l2, group_patches
+from pointdistill.geometry import chamfer_l2
 from pointdistill.losses import Losses
 from pointdistill.methods.base import Draw
 from pointdistill.models.decoder import DecoderConfig, PointDecoder, split_tokens
@@ -46,7 +46,7 @@ class PointMAE(nn.Module):
             noise: (batch, groups + branches) uniform numbers: the first `groups` choose what is hidden.
         """
         config = self.backbone.config
-        patches = group_patches(points, config.groups, config.group_size)
+        patches = self.backbone.patches(points)
         hidden = int(self.config.mask_ratio * config.groups)
         order = noise[:, : config.groups].argsort(dim=1)
         branches = noise[:, config.groups :]

@@ -84,15 +84,23 @@ class CrossAttention(nn.Module):
 
 
 class Block(nn.Module):
-    """Pre-norm transformer block: x + attention(norm(x)), then x + ffn(norm(x)), with stochastic depth."""
+    """Pre-norm transformer block: x + attention(norm(x)), then x + ffn(norm(x)), with stochastic depth.
 
-    def __init__(self, width: int, heads: int, drop_path_rate: float = 0.0):
+    Args:
+        width: token width.
+        heads: attention heads.
+        drop_path_rate: stochastic depth.
+        normed_residual: add to norm(x) instead of x, in both places (ReCon's blocks).
+    """
+
+    def __init__(self, width: int, heads: int, drop_path_rate: float = 0.0, normed_residual: bool = False):
         super().__init__()
         self.norm1 = nn.LayerNorm(width)
         self.attention = SelfAttention(width, heads)
         self.norm2 = nn.LayerNorm(width)
         self.ffn = FeedForward(width)
         self.drop_path_rate = drop_path_rate
+        self.normed_residual = normed_residual
 
     def forward(
         self, x: Float[Tensor, "batch tokens width"], noise: Float[Tensor, "batch 2"] | None = None
@@ -100,5 +108,7 @@ class Block(nn.Module):
         """`noise` decides the stochastic depth of the two branches; see `drop_path`."""
         rate = self.drop_path_rate if self.training else 0.0
         first, second = (None, None) if noise is None else noise.unbind(1)
-        x = x + drop_path(self.attention(self.norm1(x)), rate, first)
-        return x + drop_path(self.ffn(self.norm2(x)), rate, second)
+        normed = self.norm1(x)
+        x = (normed if self.normed_residual else x) + drop_path(self.attention(normed), rate, first)
+        normed = self.norm2(x)
+        return (normed if self.normed_residual else x) + drop_path(self.ffn(normed), rate, second)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from pointdistill.geometry import farthest_point_sample, gather, to_unit_sphere
 from pointdistill.models.heads import PointwiseMLP
 from pointdistill.models.point_transformer import PointTransformer
+from pointdistill.models.set_abstraction import SetAbstraction
 
 
 @dataclass(frozen=True)
@@ -218,6 +219,7 @@ class DecoderConfig:
         angle_bins: of the boxes' headings: 1 for data whose boxes are all axis aligned, as 3DETR has it for ScanNet
             (its residual learns to be zero), 12 for SUN RGB-D; None leaves the angle heads out.
         projection_layers: layers from the tokens' width to the decoder's: 3 in 3DETR, 2 in 3DETR-m.
+        skip_near_origin: in choosing the queries; see `farthest_point_sample`. For comparisons with 3DETR's own code.
         xavier: matrices of the decoder layers start by Glorot's uniform distribution (3DETR), not by torch's own.
     """
 
@@ -234,6 +236,7 @@ class DecoderConfig:
     angle_bins: int | None = 1
     projection_layers: int = 3
     xavier: bool = True
+    skip_near_origin: bool = False
 
 
 class Decoder(nn.Module):
@@ -272,7 +275,7 @@ class Decoder(nn.Module):
     ) -> Proposals:
         """Args: centres: of the tokens, metres. extent: of the scene."""
         tokens = self.project(tokens)
-        chosen = farthest_point_sample(centres, self.config.queries)
+        chosen = farthest_point_sample(centres, self.config.queries, skip_near_origin=self.config.skip_near_origin)
         places = gather(centres, chosen)
         token_positions, query_positions = self.fourier(centres, extent), self.place(self.fourier(places, extent))
         queries = gather(tokens, chosen) if self.config.content == "token" else torch.zeros_like(query_positions)
@@ -294,3 +297,16 @@ def encode_metric(
     unit = to_unit_sphere(points)
     features = backbone(unit.points, group_count, group_size)
     return features.tokens, features.centres * unit.radius + unit.centre
+
+
+def encode_abstracted(
+    backbone: PointTransformer, tokeniser: SetAbstraction, points: Float[Tensor, "batch points 3"]
+) -> tuple[Float[Tensor, "batch tokens width"], Float[Tensor, "batch tokens 3"]]:
+    """The same with set abstraction, on the cloud in metres, in the place of the backbone's own patches.
+
+    The blocks keep their position embedding, of the centres in the unit sphere (docs/paper.md, detection tokens).
+    """
+    unit = to_unit_sphere(points)
+    centres, tokens, _ = tokeniser(points)
+    positions = backbone.position_embed((centres - unit.centre) / unit.radius)
+    return backbone.norm(backbone.trace(tokens, positions).outputs[-1]), centres

@@ -37,21 +37,6 @@ class PointwiseMLP(nn.Module):
         return self.layers(x.reshape(-1, x.shape[-1])).view(*x.shape[:-1], self.width)
 
 
-class ClassToken(nn.Module):
-    """A learnable token with a position of its own, to be prepended to the patches' tokens (Point-MAE)."""
-
-    def __init__(self, width: int):
-        super().__init__()
-        self.cls_token = nn.Parameter(torch.empty(1, 1, width))
-        self.cls_position = nn.Parameter(torch.empty(1, 1, width))
-        nn.init.trunc_normal_(self.cls_token, std=0.02)
-        nn.init.trunc_normal_(self.cls_position, std=0.02)
-
-    def forward(self, batch: int) -> tuple[Float[Tensor, "batch 1 width"], Float[Tensor, "batch 1 width"]]:
-        """The token and its position, once a sample."""
-        return self.cls_token.expand(batch, -1, -1), self.cls_position.expand(batch, -1, -1)
-
-
 class ClassificationHead(nn.Module):
     """concat(class token, max over the other tokens) -> 256 -> 256 -> classes (Point-MAE).
 

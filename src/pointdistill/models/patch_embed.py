@@ -1,5 +1,6 @@
-"""Patches of points to tokens: the mini-PointNet of eq. 3 and the position MLP of section 3.1."""
+"""What the transformer reads: patches of points as tokens (eq. 3), their positions (section 3.1), a class token."""
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -11,23 +12,29 @@ from pointdistill.models.channels_first import affine, pool
 class PatchEmbed(nn.Module):
     """The mini-PointNet, 3 -> c1 -> c2, max over the patch, concat(global, local) -> c3 -> width, max (eq. 3).
 
-    The paper's channels are 128, 256, 512 and width 384 (Appendix A.1); other widths keep the proportions. Features
-    lie as (batch, channels, patches * points): each layer is a few large matrix products, each BatchNorm reduces
-    contiguous rows, and the global half of the third layer is computed once a patch instead of once a point.
+    The paper's channels are 128, 256, 512 and width 384 (Appendix A.1); other widths keep the proportions, unless
+    `hidden` says otherwise. Features lie as (batch, channels, patches * points): each layer is a few large matrix
+    products, each BatchNorm reduces contiguous rows, and the global half of the third layer is computed once a patch
+    instead of once a point.
 
     Args:
-        width: token width d, divisible by 3.
+        width: token width d; divisible by 3 without `hidden`.
+        hidden: c1, of which c2 and c3 are the double and the fourfold; 0 is width / 3.
+        pooled: channels that are pooled last, where a linear layer takes them to the width (256 in Point-BERT); 0 pools
+            the width itself.
     """
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, hidden: int = 0, pooled: int = 0):
         super().__init__()
-        c1, c2, c3 = width // 3, 2 * width // 3, 4 * width // 3
+        c1 = hidden or width // 3
+        c2, c3 = 2 * c1, 4 * c1
         self.local1 = nn.Linear(3, c1)
         self.norm1 = BatchNorm(c1)
         self.local2 = nn.Linear(c1, c2)
         self.merge = nn.Linear(2 * c2, c3)
         self.norm2 = BatchNorm(c3)
-        self.out = nn.Linear(c3, width)
+        self.out = nn.Linear(c3, pooled or width)
+        self.widen = nn.Linear(pooled, width) if pooled else None
 
     def forward(self, patches: Float[Tensor, "batch groups size 3"]) -> Float[Tensor, "batch groups width"]:
         """Embed patches whose points are relative to their centre."""
@@ -40,7 +47,23 @@ class PatchEmbed(nn.Module):
         shared = affine(pooled, global_weight, self.merge.bias)
         x = affine(x, local_weight, None).unflatten(2, (groups, size)) + shared[..., None]
         x = F.relu(self.norm2(x.flatten(2)))
-        return pool(affine(x, self.out.weight, self.out.bias), groups, size).transpose(1, 2)
+        x = pool(affine(x, self.out.weight, self.out.bias), groups, size).transpose(1, 2)
+        return x if self.widen is None else self.widen(x)
+
+
+class ClassToken(nn.Module):
+    """A learnable token with a position of its own, to be prepended to the patches' tokens (Point-MAE)."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.cls_token = nn.Parameter(torch.empty(1, 1, width))
+        self.cls_position = nn.Parameter(torch.empty(1, 1, width))
+        nn.init.trunc_normal_(self.cls_token, std=0.02)
+        nn.init.trunc_normal_(self.cls_position, std=0.02)
+
+    def forward(self, batch: int) -> tuple[Float[Tensor, "batch 1 width"], Float[Tensor, "batch 1 width"]]:
+        """The token and its position, once a sample."""
+        return self.cls_token.expand(batch, -1, -1), self.cls_position.expand(batch, -1, -1)
 
 
 class PositionEmbed(nn.Module):

@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from pointdistill.geometry import group_patches
+from pointdistill.geometry import Patches, group_patches
 from pointdistill.models.backbone import Backbone, Config
 from pointdistill.models.blocks import Block, initialise
-from pointdistill.models.patch_embed import PatchEmbed, PositionEmbed
+from pointdistill.models.patch_embed import ClassToken, PatchEmbed, PositionEmbed
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,14 @@ class BackboneConfig(Config):
         groups: patches a cloud, g in eq. 1, when a caller names no other number.
         group_size: points a patch, k in eq. 2, when a caller names no other number.
         drop_path: stochastic depth of the last block; it grows linearly from 0 (Point-MAE).
+        patch_hidden: first channels of the mini-PointNet; 0 is width / 3. Point-MAE's code and its descendants have 128
+            at every width.
+        patch_pooled: last channels of the mini-PointNet, with a linear layer from there to the width; 0 is none.
+        class_token: a class token of the backbone's own is in front of the patches' (Point-BERT). It is seen by all
+            tokens and left out of what is returned; a caller that prepends takes its place.
+        normed_residual: see `Block` (ReCon).
+        skip_near_origin: see `farthest_point_sample`; for comparisons with Point-MAE's own code.
+        neighbours_by_index: see `knn`; for the same.
     """
 
     width: int = 384
@@ -32,6 +40,12 @@ class BackboneConfig(Config):
     groups: int = 64
     group_size: int = 32
     drop_path: float = 0.1
+    patch_hidden: int = 0
+    patch_pooled: int = 0
+    class_token: bool = False
+    normed_residual: bool = False
+    skip_near_origin: bool = False
+    neighbours_by_index: bool = False
 
     def build(self) -> "PointTransformer":
         return PointTransformer(self)
@@ -70,17 +84,35 @@ class PointTransformer(Backbone):
 
     def __init__(self, config: BackboneConfig):
         super().__init__()
-        if config.width % config.heads or config.width % 3:
+        if config.width % config.heads or not (config.patch_hidden or config.width % 3 == 0):
             raise ValueError(f"width {config.width} must be divisible by heads {config.heads} and by 3")
         self.config = config
         self.width = config.width
-        self.patch_embed = PatchEmbed(config.width)
+        self.patch_embed = PatchEmbed(config.width, config.patch_hidden, config.patch_pooled)
         self.position_embed = PositionEmbed(config.width)
         rates = torch.linspace(0, config.drop_path, config.depth).tolist()
-        self.blocks = nn.ModuleList(Block(config.width, config.heads, rate) for rate in rates)
+        self.blocks = nn.ModuleList(Block(config.width, config.heads, rate, config.normed_residual) for rate in rates)
         self.norm = nn.LayerNorm(config.width)
         self.position_embed.apply(initialise)
         self.blocks.apply(initialise)
+        self.class_token = ClassToken(config.width) if config.class_token else None
+
+    def patches(
+        self, points: Float[Tensor, "batch points 3"], groups: int | None = None, group_size: int | None = None
+    ) -> Patches:
+        """Eqs. 1-2, in the way of the configuration.
+
+        Raises:
+            ValueError: fewer points than patches or than points a patch.
+        """
+        config = self.config
+        return group_patches(
+            points,
+            groups or config.groups,
+            group_size or config.group_size,
+            skip_near_origin=config.skip_near_origin,
+            by_index=config.neighbours_by_index,
+        )
 
     def tokenise(
         self, points: Float[Tensor, "batch points 3"], groups: int | None = None, group_size: int | None = None
@@ -92,7 +124,7 @@ class PointTransformer(Backbone):
         Raises:
             ValueError: fewer points than patches or than points a patch.
         """
-        patches = group_patches(points, groups or self.config.groups, group_size or self.config.group_size)
+        patches = self.patches(points, groups, group_size)
         return self.patch_embed(patches.patches), self.position_embed(patches.centres), patches.centres
 
     def trace(
@@ -140,11 +172,15 @@ class PointTransformer(Backbone):
             ValueError: fewer points than patches or than points a patch.
         """
         tokens, positions, centres = self.tokenise(points, group_count, group_size)
+        own = 0
+        if prepend is None and self.class_token is not None:
+            prepend, own = self.class_token(points.shape[0]), 1
         if prepend is not None:
             tokens = torch.cat([prepend[0], tokens], dim=1)
             positions = torch.cat([prepend[1], positions], dim=1)
         outputs = self.trace(tokens, positions).outputs
-        return Features(self.norm(outputs[-1]), centres, tuple(outputs[layer - 1] for layer in layers))
+        wanted = tuple(outputs[layer - 1][:, own:] for layer in layers)
+        return Features(self.norm(outputs[-1][:, own:]), centres, wanted)
 
 
 BACKBONES = {

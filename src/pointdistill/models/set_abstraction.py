@@ -36,6 +36,7 @@ class SetAbstraction(nn.Module):
         radius: of the balls, in the cloud's unit.
         size: points a ball.
         hidden: widths of the MLP's layers before the last.
+        skip_near_origin: see `farthest_point_sample`.
     """
 
     def __init__(
@@ -46,9 +47,10 @@ class SetAbstraction(nn.Module):
         radius: float = 0.2,
         size: int = 64,
         hidden: tuple[int, ...] = (64, 128),
+        skip_near_origin: bool = False,
     ):
         super().__init__()
-        self.count, self.radius, self.size = count, radius, size
+        self.count, self.radius, self.size, self.skip_near_origin = count, radius, size, skip_near_origin
         widths = (3 + channels, *hidden, width)
         self.layers = nn.Sequential(*(SharedLayer(before, after) for before, after in pairwise(widths)))
 
@@ -69,7 +71,7 @@ class SetAbstraction(nn.Module):
             ValueError: a cloud has fewer than `count` points.
         """
         if centre_index is None:
-            centre_index = farthest_point_sample(points, self.count)
+            centre_index = farthest_point_sample(points, self.count, skip_near_origin=self.skip_near_origin)
         centres = gather(points, centre_index)
         index = ball_query(centres, points, self.radius, self.size)
         inputs = (gather(points, index) - centres.unsqueeze(2)) / self.radius

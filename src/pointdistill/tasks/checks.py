@@ -6,7 +6,7 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Float
 
-from pointdistill.datasets.modelnet40 import ObjectSet
+from pointdistill.datasets.objects import ObjectSet
 from pointdistill.datasets.scannet import Scene
 from pointdistill.datasets.shapenetpart import PartSet
 from pointdistill.errors import DataError

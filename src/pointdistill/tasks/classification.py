@@ -10,12 +10,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from pointdistill.augment import rotate_yaw, scale_and_shift
-from pointdistill.datasets.modelnet40 import ObjectSet
+from pointdistill.datasets.objects import ObjectSet
 from pointdistill.errors import DataError
 from pointdistill.geometry import farthest_point_sample
 from pointdistill.losses import Losses
 from pointdistill.metrics import Accuracy, linear_probe
-from pointdistill.models.heads import ClassificationHead, ClassToken
+from pointdistill.models.heads import ClassificationHead
+from pointdistill.models.patch_embed import ClassToken
 from pointdistill.models.point_transformer import PointTransformer
 from pointdistill.seeding import numpy_generator
 from pointdistill.tasks.base import Facts, Figures, Sample, Splits, TaskModel, device_of, evaluate_pieces, known
@@ -79,6 +80,8 @@ class ClassificationModel(TaskModel):
         super().__init__(backbone)
         self.group_count, self.group_size = task.group_count, task.group_size
         self.class_token = ClassToken(backbone.width)
+        if backbone.class_token is not None:  # a peer's, which pre-training has shaped
+            self.class_token.load_state_dict(backbone.class_token.state_dict())
         self.head = ClassificationHead(backbone.width, classes, task.hidden, task.dropout)
 
     def forward(self, points: Float[Tensor, "batch points 3"]) -> Float[Tensor, "batch classes"]:

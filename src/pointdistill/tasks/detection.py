@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -22,8 +22,17 @@ from pointdistill.geometry import (
 from pointdistill.geometry.boxes import with_heading
 from pointdistill.losses import Losses
 from pointdistill.metrics import AveragePrecision3D, linear_probe
-from pointdistill.models.detr3d import Decoder, DecoderConfig, Proposals, encode_metric, extent_of
+from pointdistill.models.detr3d import (
+    Decoder,
+    DecoderConfig,
+    Proposals,
+    encode_abstracted,
+    encode_metric,
+    extent_of,
+)
+from pointdistill.models.detr3d_encoder import SceneTransformer
 from pointdistill.models.point_transformer import PointTransformer
+from pointdistill.models.set_abstraction import SetAbstraction
 from pointdistill.seeding import numpy_generator
 from pointdistill.tasks.base import Facts, Figures, Sample, Splits, TaskModel, device_of, evaluate_pieces, known
 from pointdistill.tasks.checks import check_scenes
@@ -32,6 +41,7 @@ from pointdistill.tasks.sampling import choose
 from pointdistill.tasks.set_loss import SetLossConfig, set_loss
 
 Scenes = Sequence[Scene]
+SceneBackbone = PointTransformer | SceneTransformer
 
 
 @dataclass(frozen=True)
@@ -76,17 +86,33 @@ class MeanSize(Facts):
 class DetectionModel(TaskModel):
     """3DETR on the backbone; see `models.detr3d`."""
 
-    backbone: PointTransformer
+    backbone: SceneBackbone
 
-    def __init__(self, backbone: PointTransformer, mean_size: Float[Tensor, "3"], task: "Detection"):
+    def __init__(self, backbone: SceneBackbone, mean_size: Float[Tensor, "3"], task: "Detection"):
         super().__init__(backbone)
         self.group_count, self.group_size = task.group_count, task.group_size
+        self.tokeniser = None
+        if task.tokens == "set_abstraction" and isinstance(backbone, PointTransformer):
+            self.tokeniser = SetAbstraction(task.group_count, backbone.width, radius=task.radius, size=task.ball_size)
         self.decoder = Decoder(backbone.width, len(task.classes), task.decoder, mean_size)
 
     def forward(self, points: Float[Tensor, "batch points 3"]) -> Proposals:
         """Box proposals for rooms in metres, axis-aligned scene frame, z up."""
-        tokens, centres = encode_metric(self.backbone, points, self.group_count, self.group_size)
+        if self.tokeniser is not None and isinstance(self.backbone, PointTransformer):
+            tokens, centres = encode_abstracted(self.backbone, self.tokeniser, points)
+        else:
+            tokens, centres = scene_tokens(self.backbone, points, self.group_count, self.group_size)
         return self.decoder(tokens, centres, extent_of(points))
+
+
+def scene_tokens(
+    backbone: SceneBackbone, points: Float[Tensor, "batch points 3"], group_count: int, group_size: int
+) -> tuple[Float[Tensor, "batch tokens width"], Float[Tensor, "batch tokens 3"]]:
+    """Tokens of rooms in metres and their centres in metres, by the backbone's own tokeniser."""
+    if isinstance(backbone, SceneTransformer):
+        found = backbone(points)
+        return found.tokens, found.centres
+    return encode_metric(backbone, points, group_count, group_size)
 
 
 @dataclass(frozen=True)
@@ -95,7 +121,11 @@ class Detection:
 
     Attributes:
         points: points drawn from each room, afresh each epoch.
-        group_count, group_size: patches, the tokeniser's own (docs/paper.md, detection tokens).
+        tokens: "patches": the pre-trained tokeniser's; "set_abstraction": 3DETR's, from nothing, in its place
+            (docs/paper.md, detection tokens). A backbone of 3DETR's own brings its tokens.
+        group_count: tokens a room.
+        group_size: points a patch.
+        radius, ball_size: of the set abstraction's balls, metres; points a ball.
         decoder: the decoder's sizes and form.
         set_loss: costs of the matching, weights of the loss.
         flip: mirror training rooms along x and along y, each with probability 1/2.
@@ -117,8 +147,11 @@ class Detection:
     metric: ClassVar[str] = "ap25"
 
     points: int = 40_000
+    tokens: Literal["patches", "set_abstraction"] = "patches"
     group_count: int = 2048
     group_size: int = 32
+    radius: float = 0.2
+    ball_size: int = 64
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     set_loss: SetLossConfig = field(default_factory=SetLossConfig)
     flip: bool = True
@@ -145,11 +178,11 @@ class Detection:
         sizes = np.concatenate([scene.boxes[:, 3:6] for scene in data.train])
         return MeanSize(tuple(sizes.mean(0, dtype=np.float32).tolist()))
 
-    def build(self, backbone: PointTransformer, facts: MeanSize) -> DetectionModel:
+    def build(self, backbone: SceneBackbone, facts: MeanSize) -> DetectionModel:
         """The backbone with a fresh decoder."""
         return DetectionModel(backbone, torch.tensor(facts.size), self)
 
-    def model(self, backbone: PointTransformer, data: Splits[Scenes]) -> DetectionModel:
+    def model(self, backbone: SceneBackbone, data: Splits[Scenes]) -> DetectionModel:
         """`build` with the facts of these data."""
         return self.build(backbone, self.facts(data))
 
@@ -212,7 +245,7 @@ class Detection:
             found.append(self._filter(with_heading(torch.cat([places, sizes], -1)), probability, scene, 0))
         return self._score(found, data.test)
 
-    def probe(self, backbone: PointTransformer, data: Splits[Scenes], seed: int) -> Figures:
+    def probe(self, backbone: SceneBackbone, data: Splits[Scenes], seed: int) -> Figures:
         """Class of the object in a true box, by a linear classifier on the frozen tokens inside it.
 
         Not a detection metric: the boxes are given. It asks whether a frozen token knows what it lies on. Features are
@@ -225,13 +258,13 @@ class Detection:
 
     @torch.inference_mode()
     def _box_rows(
-        self, backbone: PointTransformer, split: Scenes, seed: int
+        self, backbone: SceneBackbone, split: Scenes, seed: int
     ) -> tuple[Float[Tensor, "rows width"], Int[np.ndarray, " rows"]]:
         backbone.eval()
         features, labels = [], []
         for scene in split:
             points = torch.from_numpy(self._test_points(scene, seed))[None].to(device_of(backbone))
-            (tokens,), (centres,) = encode_metric(backbone, points, self.group_count, self.group_size)
+            (tokens,), (centres,) = scene_tokens(backbone, points, self.group_count, self.group_size)
             true, classes = self._true(scene)
             boxes = torch.from_numpy(true).to(centres)
             nearest = squared_distances(boxes[:, :3], centres).argmin(1)

@@ -8,6 +8,7 @@ from typing import Any, get_type_hints
 from pointdistill.errors import CheckpointError
 from pointdistill.files import read_json, write_json
 from pointdistill.models.backbone import Config
+from pointdistill.models.detr3d_encoder import SceneTransformerConfig
 from pointdistill.models.dgcnn import DGCNNConfig
 from pointdistill.models.point_transformer import BackboneConfig
 from pointdistill.tasks.base import Facts, Task, TaskModel
@@ -19,7 +20,7 @@ from pointdistill.tensors import load_tensors, save_tensors
 from pointdistill.typed_json import read_typed
 
 TASKS: tuple[type[Any], ...] = (Classification, SemanticSegmentation, Detection, PartSegmentation)
-BACKBONES: tuple[type[Config], ...] = (BackboneConfig, DGCNNConfig)
+BACKBONES: tuple[type[Config], ...] = (BackboneConfig, SceneTransformerConfig, DGCNNConfig)
 """What a file may hold; model.json names one of each."""
 
 WEIGHTS, CARD = "model.safetensors", "model.json"

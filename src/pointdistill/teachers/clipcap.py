@@ -16,11 +16,11 @@ from PIL import Image
 from torch import Tensor
 
 from pointdistill.errors import CheckpointError, PointdistillError
+from pointdistill.io.pth import other_names, read_state_dict, require_tensors
 from pointdistill.models.clipcap import MlpMapper, TransformerMapper
 from pointdistill.teachers.base import FrozenModule, hash_tensors
 from pointdistill.teachers.clip import VIT_B32, ClipVision, load_clip
 from pointdistill.teachers.gpt2 import CaptionGpt2, load_caption_gpt2
-from pointdistill.teachers.state_dict import other_names, read_state_dict, require_tensors
 
 MAPPER, LANGUAGE = "clip_project.", "gpt."
 _EMBEDDING = "gpt.transformer.wte.weight"

@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from pointdistill.errors import CheckpointError, DataError
+from pointdistill.io.pth import require_tensors
 from pointdistill.teachers.base import FrozenModule
 from pointdistill.teachers.pretrained import load_settings, transformers
-from pointdistill.teachers.state_dict import require_tensors
 
 STOP, LENGTH = ".", 67
 _HEAD_WIDTH = 64

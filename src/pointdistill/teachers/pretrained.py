@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from pointdistill.errors import CheckpointError, DataError, MissingPackage
-from pointdistill.teachers.state_dict import listed
+from pointdistill.io.pth import listed
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 

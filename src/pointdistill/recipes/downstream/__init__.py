@@ -3,8 +3,19 @@ knows by name."""
 
 from collections.abc import Callable
 
+from pointdistill.recipes.downstream.detection import (
+    scannet_3detr,
+    scannet_3detr_m,
+    scannet_detection,
+    scannet_detection_set_abstraction,
+)
 from pointdistill.recipes.downstream.part_segmentation import shapenetpart
 from pointdistill.recipes.downstream.recipe import DownstreamRecipe
+from pointdistill.recipes.downstream.semantic_segmentation import (
+    scannet_dgcnn,
+    scannet_segmentation,
+    scannet_segmentation_colour,
+)
 from pointdistill.recipes.downstream.small import (
     classification_small,
     detection_small,
@@ -13,6 +24,13 @@ from pointdistill.recipes.downstream.small import (
 )
 
 RECIPES: dict[str, Callable[[], DownstreamRecipe]] = {
+    "scannet-detection": scannet_detection,
+    "scannet-detection-set-abstraction": scannet_detection_set_abstraction,
+    "scannet-3detr": scannet_3detr,
+    "scannet-3detr-m": scannet_3detr_m,
+    "scannet-segmentation": scannet_segmentation,
+    "scannet-segmentation-colour": scannet_segmentation_colour,
+    "scannet-dgcnn": scannet_dgcnn,
     "shapenetpart": shapenetpart,
     "classification-small": classification_small,
     "part-segmentation-small": part_segmentation_small,

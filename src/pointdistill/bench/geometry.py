@@ -1,0 +1,164 @@
+"""Are the exact searches among points quick enough? One cloud, one core, one thread, in turns with the plain ways."""
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pointdistill.bench.timing import Seconds, held, in_turns, on_one_core
+from pointdistill.console import console
+from pointdistill.geometry import ball_query, farthest_point_sample, gather, knn
+from pointdistill.parallel import torch_threads
+from pointdistill.seeding import numpy_generator
+
+OURS, DISTANCES = "ours", "all distances, topk"
+FPS_LIMITS = {(4096, 64): 0.7e-3, (8192, 256): 3e-3, (40_000, 2048): 100e-3}
+"""(points, chosen) -> most seconds."""
+KNN, BALL = (8192, 256, 32), (40_000, 2048, 64)
+"""Points, queries, neighbours; the limit of both is the time of all distances and topk."""
+RADIUS = 0.2
+_ROUNDS = 7
+_LARGE = 40_000  # smaller clouds are measured in more rounds: their times are short and scatter more
+
+
+@dataclass(frozen=True)
+class SearchFigures:
+    """One search.
+
+    Attributes:
+        what: the search and its sizes.
+        seconds: medians by the name of who did it; "ours" is the package's.
+        most: own seconds that it may take; None: what all distances and topk take.
+    """
+
+    what: str
+    seconds: dict[str, Seconds]
+    most: float | None = None
+
+    @property
+    def within(self) -> bool:
+        """Whether the limit is held, by the thread's own seconds."""
+        most = self.seconds[DISTANCES].own if self.most is None else self.most
+        return self.seconds[OURS].own <= most
+
+    def line(self) -> str:
+        """The figures beside their limit."""
+        ours = self.seconds[OURS]
+        others = "; ".join(f"{name} {t.own * 1e3:.2f}" for name, t in self.seconds.items() if name != OURS)
+        most = DISTANCES if self.most is None else f"{self.most * 1e3:g} ms"
+        return (
+            f"{self.what}: {ours.own * 1e3:.2f} ms (by the clock {ours.elapsed * 1e3:.2f}); {others}; "
+            f"limit {most} or less: {held(self.within)}"
+        )
+
+
+def geometry(rounds: int = _ROUNDS) -> list[SearchFigures]:
+    """Measure farthest point sampling, nearest neighbours and ball query on a made-up room.
+
+    fpsample's exact sampler is measured beside, where that package is installed.
+
+    Args:
+        rounds: of the largest clouds; smaller ones take more.
+    """
+    with torch_threads(1):
+        return on_one_core(lambda: [*_sampling(rounds), _neighbours(rounds), _balls(rounds)])
+
+
+def _sampling(rounds: int) -> list[SearchFigures]:
+    figures = []
+    for (points, count), most in FPS_LIMITS.items():
+        cloud = room(points)
+        contenders: dict[str, Callable[[], object]] = {
+            OURS: lambda cloud=cloud, count=count: farthest_point_sample(cloud, count),
+            "plain torch": lambda cloud=cloud, count=count: plain_farthest_points(cloud[0], count),
+        }
+        peer = _fpsample()
+        if peer is not None:
+            array = cloud[0].numpy()
+            contenders["fpsample"] = lambda peer=peer, array=array, count=count: peer(array, count, start_idx=0)
+        figures.append(SearchFigures(f"farthest points, {count} of {points}", _timed(contenders, rounds, points), most))
+    return figures
+
+
+def _neighbours(rounds: int) -> SearchFigures:
+    points, count, k = KNN
+    cloud = room(points)
+    queries = gather(cloud, farthest_point_sample(cloud, count))
+    contenders = {
+        OURS: lambda: knn(queries, cloud, k),
+        DISTANCES: lambda: torch.cdist(queries, cloud).topk(k, largest=False).indices,
+    }
+    return SearchFigures(f"{k} nearest of {points} to {count}", _timed(contenders, rounds, points))
+
+
+def _balls(rounds: int) -> SearchFigures:
+    points, count, size = BALL
+    cloud = room(points)
+    queries = gather(cloud, farthest_point_sample(cloud, count))
+    contenders = {
+        OURS: lambda: ball_query(queries, cloud, RADIUS, size),
+        DISTANCES: lambda: plain_balls(queries, cloud, RADIUS, size),
+    }
+    what = f"balls of {size} of {points} around {count}, radius {RADIUS}"
+    return SearchFigures(what, _timed(contenders, rounds, points))
+
+
+def _timed(contenders: Mapping[str, Callable[[], object]], rounds: int, points: int) -> dict[str, Seconds]:
+    return in_turns(contenders, rounds * max(1, _LARGE // points))
+
+
+def plain_farthest_points(points: Tensor, count: int) -> Tensor:
+    """Farthest point sampling of one cloud (points, 3) as one writes it down."""
+    nearest = points.new_full((len(points),), torch.inf)
+    chosen = torch.zeros(count, dtype=torch.int64)
+    for step in range(1, count):
+        nearest = torch.minimum(nearest, (points - points[chosen[step - 1]]).square().sum(-1))
+        chosen[step] = nearest.argmax()
+    return chosen
+
+
+def plain_balls(queries: Tensor, points: Tensor, radius: float, size: int) -> Tensor:
+    """Ball query by all distances: the lowest indices of those within the radius, the first in place of the missing."""
+    available = points.shape[1]
+    numbers = torch.arange(available, dtype=torch.int32)
+    index = torch.where(torch.cdist(queries, points) < radius, numbers, available)
+    index = index.topk(size, largest=False, sorted=True).values
+    return torch.where(index < available, index, index[..., :1])
+
+
+def room(points: int) -> Tensor:
+    """A cloud (1, points, 3), in metres: floor, four walls and twenty blocks of a room of 6 x 5 x 2.6 m, evenly
+    covered, in random order."""
+    generator = numpy_generator(0, "bench", "room")
+    lower = np.concatenate([np.zeros((1, 3)), generator.uniform(0, [5, 4, 1], (20, 3))])
+    edges = np.concatenate([[[6, 5, 2.6]], generator.uniform(0.2, 1.0, (20, 3))])
+    # Faces: (box, axis, side). The first box is the room itself, which has no ceiling.
+    box, axis, side = (values.ravel() for values in np.mgrid[:21, :3, :2])
+    areas = edges.prod(1)[box] / edges[box, axis] * ~((box == 0) & (axis == 2) & (side == 1))
+    face = generator.choice(len(areas), points, p=areas / areas.sum())
+    place = generator.uniform(size=(points, 3))
+    place[np.arange(points), axis[face]] = side[face]
+    cloud = lower[box[face]] + place * edges[box[face]]
+    return torch.from_numpy(cloud.astype(np.float32))[None]
+
+
+def _fpsample() -> Callable[..., object] | None:
+    try:
+        return importlib.import_module("fpsample").fps_sampling
+    except ImportError:
+        return None
+
+
+def main(rounds: int = _ROUNDS) -> list[SearchFigures]:
+    """Measure and print the figures.
+
+    Args:
+        rounds: see `geometry`.
+    """
+    figures = geometry(rounds)
+    for row in figures:
+        console.print(row.line(), markup=False, soft_wrap=True)
+    return figures

@@ -1,0 +1,74 @@
+"""What `bench geometry` times and says; never whether this machine is fast."""
+
+import re
+from dataclasses import replace
+
+import pytest
+import torch
+
+from pointdistill import cli
+from pointdistill.bench import geometry as bench
+from pointdistill.bench.timing import Seconds, in_turns, on_one_core
+from pointdistill.geometry import ball_query, farthest_point_sample, gather
+
+
+def test_the_room_is_a_room():
+    cloud = bench.room(5000)
+    assert cloud.shape == (1, 5000, 3) and torch.equal(cloud, bench.room(5000))
+    low, high = cloud[0].amin(0), cloud[0].amax(0)
+    assert low.min() >= 0 and bool((high >= torch.tensor([5.9, 4.9, 1.9])).all())
+    on_floor = (cloud[0, :, 2] == 0).float().mean()
+    assert 0.1 < on_floor < 0.6
+
+
+def test_the_plain_ways_find_the_same():
+    cloud = bench.room(600).double()
+    chosen = farthest_point_sample(cloud, 40)
+    assert torch.equal(bench.plain_farthest_points(cloud[0], 40), chosen[0])
+    queries = gather(cloud, chosen)
+    found = ball_query(queries, cloud, 0.61, 16)
+    assert torch.equal(bench.plain_balls(queries, cloud, 0.61, 16).long(), found)
+    assert len(found[0, 0].unique()) > 1
+
+
+def test_figures_of_every_search(monkeypatch, capsys):
+    monkeypatch.setattr(bench, "FPS_LIMITS", {(300, 8): 0.7e-3, (500, 16): 1e-12})
+    monkeypatch.setattr(bench, "KNN", (400, 16, 8))
+    monkeypatch.setattr(bench, "BALL", (400, 16, 8))
+    peer = []
+    monkeypatch.setattr(bench, "_fpsample", lambda: lambda *given, start_idx: peer.append((len(given[0]), start_idx)))
+    cli.main(["bench", "geometry", "--rounds", "1"])
+    said = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in said] == [
+        "farthest points, 8 of 300",
+        "farthest points, 16 of 500",
+        "8 nearest of 400 to 16",
+        "balls of 8 of 400 around 16, radius 0.2",
+    ]
+    assert all(re.search(r": \d+\.\d\d ms \(by the clock \d+\.\d\d\); ", line) for line in said)
+    assert "fpsample" in said[0] and said[1].endswith("limit 1e-09 ms or less: MISSED")
+    assert set(peer) == {(300, 0), (500, 0)}
+
+
+def test_the_limit_is_said():
+    ours = Seconds(elapsed=0.009, own=0.003)
+    figures = bench.SearchFigures("search", {bench.OURS: ours, bench.DISTANCES: Seconds(0.001, 0.004)})
+    assert figures.within and figures.line() == (
+        "search: 3.00 ms (by the clock 9.00); all distances, topk 4.00; limit all distances, topk or less: held"
+    )
+    assert replace(figures, most=0.003).line().endswith("limit 3 ms or less: held")
+    assert not replace(figures, most=0.0029).within
+
+
+def test_turns_and_one_core():
+    calls = []
+    timed = in_turns({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 2)
+    assert calls == ["a", "b"] * 3 and set(timed) == {"a", "b"}
+    assert on_one_core(lambda: "done") == "done"
+
+
+@pytest.mark.parametrize("what", ["geometry", "metrics"])
+def test_a_path_is_for_other_measurements(what, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["bench", what, "store"])
+    assert f"bench {what} makes its own data. Leave store out" in capsys.readouterr().err
