@@ -46,7 +46,7 @@ def test_bad_data_is_named() -> None:
     data = object_splits()
     broken = objects(1)
     broken.points[3, 5, 0] = np.nan
-    with pytest.raises(DataError, match=r"validation split, object shape_3: .*not finite"):
+    with pytest.raises(DataError, match=r"validation split, object shape_3, point 5: .*not finite"):
         TASK.check(Splits(data.train, broken, data.test))
     broken = objects(1)
     broken.labels[2] = 7

@@ -48,5 +48,7 @@ def test_layers_of_the_pyramid() -> None:
 def test_foreign_part_is_named() -> None:
     data, broken = shape_splits(), shapes(1)
     broken.parts[6, 3] = 0
-    with pytest.raises(DataError, match=r"test split, shape 6: part label 0 is unknown to category table"):
+    with pytest.raises(
+        DataError, match=r"test split, shape 6 \(shape_6\), point 3: part label 0 is unknown to category table"
+    ):
         TASK.check(Splits(data.train, data.validation, broken))

@@ -93,7 +93,7 @@ def read_objects(source: ObjectSource, split: str, points: int | None = None, up
     return ObjectSet(np.stack(clouds), labels, tuple(shape.name for shape in shapes), source.classes)
 
 
-def too_few(path: Path, found: int, wanted: int, place: str | None = None) -> DataError:
+def too_few(path: str | Path, found: int, wanted: int, place: str | None = None) -> DataError:
     """The error of a cloud that holds fewer points than it must."""
     remedy = "Ask for fewer points, or unpack the file again."
     return DataError(path, f"holds {found} points where {wanted} belong", remedy, place)

@@ -103,7 +103,8 @@ def finetune(
 
     Returns:
         What result.json holds: task, metric, value (the main figure on the test split), test, curve, best (the curve's
-        highest point, the first of equals; None without a curve), steps, seconds, seed, config, identity.
+        highest point, the first of equals; None without a curve; where validation is the test split, chosen by the
+        test), steps, seconds, seed, config, identity.
 
     Raises:
         TrainingDiverged: the loss or a gradient is NaN or infinite, with the step; the last checkpoint is kept.

@@ -17,7 +17,13 @@ from pointdistill.tasks.set_loss import SetLossConfig
 def classification_small() -> tuple[Classification, FinetuneConfig]:
     """Object classification, 64 patches of 16."""
     task = Classification(
-        group_count=64, group_size=16, hidden=128, dropout=0.0, scale=(0.8, 1.25), test_sampling="random"
+        group_count=64,
+        group_size=16,
+        hidden=128,
+        dropout=0.0,
+        farthest=0,
+        scale=(0.8, 1.25),
+        test_sampling="random",
     )
     return task, _schedule(steps=200, batch_size=16)
 

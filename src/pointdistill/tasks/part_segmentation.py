@@ -125,8 +125,8 @@ class PartSegmentation:
     probe_points: int = 128
 
     def check(self, data: Splits[PartSet]) -> None:
-        """Finite coordinates and parts that belong to their cloud's category: else DataError."""
-        check_parts(data)
+        """Finite coordinates, parts that belong to their cloud's category, points for all patches: else DataError."""
+        check_parts(data, max(self.group_count, self.group_size))
 
     def size(self, split: PartSet) -> int:
         """Number of clouds."""
