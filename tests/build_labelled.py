@@ -44,3 +44,37 @@ def write_shapenetpart(root: Path, per_category: int = 2, points: int = 128) -> 
     for split, shapes in lists.items():
         (root / "train_test_split" / f"shuffled_{split}_file_list.json").write_text(json.dumps(shapes))
     return root
+
+
+def write_scannet(root: Path, scenes: dict[str, list]) -> Path:
+    """Rooms of `task_samples.room` in ScanNetV2's layout: their floor is object 0, each block an object of its own."""
+    names = {2: "floor", 4: "bed", 8: "door"}
+    root.mkdir(parents=True)
+    rows = [f"{nyu40}\t{name}\t{name}\t{nyu40}" for nyu40, name in names.items()]
+    table = ["id\traw_category\tcategory\tnyu40id", *rows, ""]
+    (root / "scannetv2-labels.combined.tsv").write_text("\n".join(table))
+    for split, rooms in scenes.items():
+        (root / f"scannetv2_{split}.txt").write_text("".join(f"{room.name}\n" for room in rooms))
+        for room in rooms:
+            _write_scan(root / "scans" / room.name, room, names)
+    return root
+
+
+def _write_scan(folder: Path, room, names: dict[int, str]) -> None:
+    folder.mkdir(parents=True)
+    head = ["ply", "format ascii 1.0", f"element vertex {len(room.points)}"]
+    head += [f"property float {axis}" for axis in "xyz"]
+    head += [f"property uchar {colour}" for colour in ("red", "green", "blue", "alpha")]
+    head += ["element face 1", "property list uchar int vertex_indices", "end_header"]
+    body = [
+        f"{x} {y} {z} {r} {g} {b} 255"
+        for (x, y, z), (r, g, b) in zip(room.points.tolist(), room.colours.tolist(), strict=True)
+    ]
+    (folder / f"{room.name}_vh_clean_2.ply").write_text("\n".join([*head, *body, "3 0 1 2", ""]))
+    segments = {"segIndices": room.instance.tolist()}
+    (folder / f"{room.name}_vh_clean_2.0.010000.segs.json").write_text(json.dumps(segments))
+    label_of = dict(zip(room.instance.tolist(), room.semantic.tolist(), strict=True))
+    groups = [{"id": i, "objectId": i, "segments": [i], "label": names[label_of[i]]} for i in sorted(label_of)]
+    (folder / f"{room.name}.aggregation.json").write_text(json.dumps({"segGroups": groups}))
+    identity = " ".join(str(float(value)) for value in np.eye(4).reshape(-1))
+    (folder / f"{room.name}.txt").write_text(f"axisAlignment = {identity}\n")

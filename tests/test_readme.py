@@ -84,10 +84,12 @@ def test_the_same_command_again_does_nothing_twice(quickstart):
 
 
 SMALLER = {
-    "world": ["--frames", "6", "--frames-only"],
+    "world": ["--frames", "6"],
     "doctor": [],
     "prepare": ["--points", "2048"],
     "pretrain": ["--epochs", "1", "--batch-size", "4"],
+    "finetune": ["--epochs", "1", "--batch-size", "2"],
+    "evaluate": [],
     "report": [],
     "caption": [],
     "classify": [],

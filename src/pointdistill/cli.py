@@ -243,6 +243,32 @@ def finetune(
     run_named_finetuning(recipe, data, init, out, epochs, batch_size, seed, labels, device)
 
 
+def evaluate(
+    run: Annotated[Path, Positional, arg(metavar="RUN")],
+    data: Path,
+    split: str | None = None,
+    out: Path | None = None,
+    workers: int | None = None,
+    device: str = "cpu",
+):
+    """Test a fine-tuned model: print one table, write results.json, predictions as files, and a page.
+
+    On several processes: torchrun --nproc-per-node N -m pointdistill evaluate ... writes the same bits.
+
+    Args:
+        run: folder of a finished `finetune`.
+        data: store written by `prepare --labels`.
+        split: which of its splits, train+val for both; default the one that the model's recipe tests on.
+        out: folder for everything that is written; default RUN/evaluation-SPLIT.
+        workers: local processes; default the usable cores.
+        device: where to predict, for instance cuda (of several processes, each takes a GPU).
+    """
+    from pointdistill.evaluation import run_evaluation_command
+
+    _at_least(1, workers=workers)
+    run_evaluation_command(run, data, split, out, workers, device)
+
+
 def teacher(
     action: Annotated[Literal["train"], Positional],
     images: Annotated[Path | None, Positional, arg(metavar="[IMAGES]")] = None,
@@ -437,6 +463,7 @@ VERBS = {
     "doctor": doctor,
     "pretrain": pretrain,
     "finetune": finetune,
+    "evaluate": evaluate,
     "teacher": teacher,
     "caption": caption,
     "classify": classify,

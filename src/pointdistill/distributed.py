@@ -201,3 +201,12 @@ def wait_for_all() -> None:
     """Until every process is here."""
     if is_active():
         _together(dist.barrier)
+
+
+def gathered(value: Any) -> list[Any]:
+    """Every process's value, in the order of their numbers, in every process."""
+    if not is_active():
+        return [value]
+    values: list[Any] = [None] * ranks()
+    _together(lambda: dist.all_gather_object(values, value))
+    return values

@@ -40,10 +40,11 @@ def kind_of(out: str | Path) -> str:
 
 
 class StoredScenes(Sequence[Scene]):
-    """Scenes of a store by their names, each read when it is asked for."""
+    """Scenes of a store by their names, each read when it is asked for; the last one is kept."""
 
     def __init__(self, store: SceneStore, names: Sequence[str]):
         self.store, self.names = store, tuple(names)
+        self._last: tuple[str, Scene] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -51,7 +52,10 @@ class StoredScenes(Sequence[Scene]):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return StoredScenes(self.store, self.names[index])
-        return self.store.scene(self.names[index])
+        name = self.names[index]
+        if self._last is None or self._last[0] != name:
+            self._last = name, self.store.scene(name)
+        return self._last[1]
 
 
 def open_labelled(out: str | Path, split: str, in_memory: bool = True) -> Labelled:

@@ -5,12 +5,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from pointdistill.datasets.scannet import SEMANTIC_CLASSES, class_names
 from pointdistill.datasets.scannet.sens import SensReader
-from pointdistill.datasets.shapenetpart import PartSet
 from pointdistill.distilled import load_distilled
 from pointdistill.geometry import group_patches
 from pointdistill.models.point_transformer import PointTransformer
+from pointdistill.predictions.examples import detection_example, evenly, part_example, segmentation_example
 from pointdistill.pretraining import validation_loader
 from pointdistill.quickstart.downstream import load_splits
 from pointdistill.quickstart.layout import Layout
@@ -23,14 +22,13 @@ from pointdistill.report.examples import (
     SegmentationExample,
     save_examples,
 )
-from pointdistill.seeding import numpy_generator
 from pointdistill.store import FrameStore
 from pointdistill.tasks.base import Splits, TaskModel
 from pointdistill.teachers.small import load_small_teacher
 from pointdistill.tensors import load_tensors
 from pointdistill.world.recall import caption_of
 
-FRAMES, ROOMS, OBJECTS, SHOWN_POINTS = 4, 4, 4, 6000
+FRAMES, ROOMS, OBJECTS = 4, 4, 4
 
 
 def write_examples(layout: Layout, recipe: QuickstartRecipe) -> None:
@@ -49,7 +47,7 @@ def _pipeline(layout: Layout, recipe: QuickstartRecipe) -> list[PipelineExample]
     teacher = load_small_teacher()
     loader = validation_loader(recipe.pretrain, store)
     found = []
-    for index in _evenly(len(store), FRAMES):
+    for index in evenly(len(store), FRAMES):
         batch = loader.batch(np.array([index]), 0)
         with SensReader(layout.recordings / "scans" / store.scan_of(index) / f"{store.scan_of(index)}.sens") as reader:
             frame = reader.read(int(store.frames[index]))
@@ -92,70 +90,19 @@ def _trained(layout: Layout, recipe: QuickstartRecipe, name: str) -> tuple[Any, 
 
 def _detection(layout: Layout, recipe: QuickstartRecipe) -> list[DetectionExample]:
     task, model, data = _trained(layout, recipe, "detection")
-    names = class_names(task.classes)
-    found = []
-    for scene in data.test[:ROOMS]:
-        boxes = task.detect(model, scene, recipe.seeds[0])
-        shown = np.argsort(-np.asarray(boxes.scores), kind="stable")
-        chosen = _chosen(len(scene.points), SHOWN_POINTS)
-        found.append(
-            DetectionExample(
-                title=scene.name,
-                points=scene.points[chosen],
-                colours=scene.colours[chosen],
-                true_boxes=scene.boxes,
-                true_names=list(class_names(scene.box_classes)),
-                predicted_boxes=np.asarray(boxes.boxes)[shown].reshape(-1, 7),
-                predicted_names=[names[int(boxes.classes[row])] for row in shown],
-                scores=np.asarray(boxes.scores)[shown],
-            )
-        )
-    return found
+    return [detection_example(task, scene, task.detect(model, scene, recipe.seeds[0])) for scene in data.test[:ROOMS]]
 
 
 def _segmentation(layout: Layout, recipe: QuickstartRecipe) -> list[SegmentationExample]:
     task, model, data = _trained(layout, recipe, "semantic_segmentation")
-    found = []
-    for scene in data.test[:ROOMS]:
-        predicted = task.label_scene(model, scene, recipe.seeds[0])
-        chosen = _chosen(len(scene.points), SHOWN_POINTS)
-        found.append(
-            SegmentationExample(
-                title=scene.name,
-                points=scene.points[chosen],
-                truth=task.labels(scene)[chosen],
-                predicted=predicted[chosen],
-                names=[info.name for info in SEMANTIC_CLASSES],
-                class_colours=np.array([info.colour for info in SEMANTIC_CLASSES], np.uint8),
-            )
-        )
-    return found
+    return [
+        segmentation_example(task, scene, task.label_scene(model, scene, recipe.seeds[0]))
+        for scene in data.test[:ROOMS]
+    ]
 
 
 def _parts(layout: Layout, recipe: QuickstartRecipe) -> list[PartExample]:
     task, model, data = _trained(layout, recipe, "part_segmentation")
     shapes = data.test
-    rows = _evenly(len(shapes.categories), OBJECTS)
-    return [_part_example(task, model, shapes.select(np.array([row]))) for row in rows]
-
-
-def _part_example(task: Any, model: TaskModel, shape: PartSet) -> PartExample:
-    points, truth, predicted = task.label_shapes(model, shape, 0)[0]
-    category = int(shape.categories[0])
-    ids = list(shape.part_ids[category])
-    place = {part: index for index, part in enumerate(ids)}
-    return PartExample(
-        title=f"{shape.category_names[category]} {shape.names[0]}",
-        points=points,
-        truth=np.array([place[int(part)] for part in truth]),
-        predicted=np.array([place[int(part)] for part in predicted]),
-        names=[shape.part_names[part] for part in ids],
-    )
-
-
-def _evenly(count: int, wanted: int) -> list[int]:
-    return sorted({int(index) for index in np.linspace(0, count - 1, min(wanted, count))})
-
-
-def _chosen(count: int, wanted: int) -> np.ndarray:
-    return numpy_generator(0, "shown points").permutation(count)[:wanted]
+    chosen = [shapes.select(np.array([row])) for row in evenly(len(shapes.categories), OBJECTS)]
+    return [part_example(shape, 0, task.label_shapes(model, shape, 0)[0]) for shape in chosen]

@@ -68,7 +68,7 @@ def in_words(name: str) -> str:
 
 def print_figures(title: str, table: FigureTable, console: Console) -> None:
     """Print it as one table."""
-    shown = Table(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, show_header=False)
+    shown = Table(box=box.SIMPLE_HEAD, show_header=False)
     shown.add_column(overflow="fold")
     for _ in table.columns or [""]:
         shown.add_column(justify="right")
@@ -79,6 +79,7 @@ def print_figures(title: str, table: FigureTable, console: Console) -> None:
         shown.add_row("by class", *table.columns, style="bold")
     for name, values in table.classes:
         shown.add_row(Text(name), *values)
+    console.print(Text(title, style="bold"), soft_wrap=True)
     console.print(shown)
 
 

@@ -6,6 +6,7 @@ left out; verdicts ("won") appear only where results.json holds them.
 """
 
 import json
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -49,41 +50,63 @@ def page(results: Results, examples: Examples) -> str:
         ("run", "The run", run_section(results)),
         ("reading", "How to read this", sections.reading_section(results)),
     ]
+    count = len(results.tasks)
+    smoke = tag("p", words.SMOKE, class_="banner", role="note")
+    hero = [
+        tag("h1", f"Distilled against scratch on {count} {'task' if count == 1 else 'tasks'}"),
+        tag("p", words.LEAD, class_="lead"),
+        smoke if results.mode == "fast" else tag("p", summary(results), class_="summary"),
+    ]
+    title = f"pointdistill report, {results.mode} run"
+    return document(title, results.version, f"{results.mode} run", join(hero), parts, content)
+
+
+def document(
+    title: str,
+    version: str,
+    what: str,
+    hero: Html,
+    parts: Sequence[tuple[str, str, Html | None]],
+    content: dict[str, Any],
+) -> str:
+    """A page around its sections.
+
+    Args:
+        title: as the browser's window shows it.
+        version: of pointdistill.
+        what: beside the version, in few words.
+        hero: what comes first.
+        parts: name, heading and body of each section; those without a body are left out.
+        content: what page.js draws (`payload`).
+    """
     shown = [(name, heading, body) for name, heading, body in parts if body]
     navigation = tag("nav", [tag("a", heading, href=f"#{name}") for name, heading, _ in shown], aria_label="Sections")
     main = tag("main", [_section(name, heading, body) for name, heading, body in shown], id="content")
     skip = tag("a", "Skip to the content", href="#content", class_="skip")
-    closing = f"pointdistill {results.version}. This file is complete: it opens without a network."
+    closing = f"pointdistill {version}. This file is complete: it opens without a network."
     footer = tag("footer", tag("p", closing))
-    body = tag("body", skip, _header(results, navigation), main, footer, _scripts(content))
-    return "<!doctype html>\n" + tag("html", _head(results), body, lang="en")
+    body = tag("body", skip, _header(f"{version} · {what}", navigation, hero), main, footer, _scripts(content))
+    return "<!doctype html>\n" + tag("html", _head(title), body, lang="en")
 
 
-def _head(results: Results) -> Html:
+def _head(title: str) -> Html:
     return tag(
         "head",
         tag("meta", charset="utf-8"),
         tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="color-scheme", content="light dark"),
-        tag("title", f"pointdistill report, {results.mode} run"),
+        tag("title", title),
         tag("style", Html(_resource("page.css"))),
     )
 
 
-def _header(results: Results, navigation: Html) -> Html:
-    count = len(results.tasks)
+def _header(what: str, navigation: Html, hero: Html) -> Html:
     bar = [
         tag("span", "pointdistill", class_="brand"),
-        tag("span", f"{results.version} · {results.mode} run", class_="quiet"),
+        tag("span", what, class_="quiet"),
         navigation,
         tag("button", "Theme: auto", type="button", id="theme", hidden=True),
-    ]
-    smoke = tag("p", words.SMOKE, class_="banner", role="note")
-    hero = [
-        tag("h1", f"Distilled against scratch on {count} {'task' if count == 1 else 'tasks'}"),
-        tag("p", words.LEAD, class_="lead"),
-        smoke if results.mode == "fast" else tag("p", summary(results), class_="summary"),
     ]
     return tag("header", tag("div", bar, class_="bar"), tag("div", hero, class_="hero"))
 

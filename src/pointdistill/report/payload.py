@@ -29,11 +29,19 @@ CLASS_COLOURS = np.array(
 
 def payload(results: Results, examples: Examples) -> dict[str, Any]:
     """All that the page's script needs, section by section."""
-    labelled: list[SegmentationExample] = [*examples.segmentation, *examples.parts]
     return {
+        **examples_payload(examples),
         "bars": [bars(name, task) for name, task in results.tasks.items()],
         "pretraining": pretraining_charts(results.pretraining),
         "finetuning": [chart for name, task in results.tasks.items() if (chart := validation_chart(name, task))],
+    }
+
+
+def examples_payload(examples: Examples) -> dict[str, Any]:
+    """The same without results: examples alone."""
+    labelled: list[SegmentationExample] = [*examples.segmentation, *examples.parts]
+    return {
+        **{kind: [] for kind in ("bars", "pretraining", "finetuning")},
         "pipeline": [pipeline(example) for example in examples.pipeline],
         "detection": [detection(example, _share(examples.detection)) for example in examples.detection],
         "labelled": [labelling(example, _share(labelled)) for example in labelled],

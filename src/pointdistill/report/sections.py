@@ -95,7 +95,7 @@ def finetuning_section(charts: list[Entry]) -> Html | None:
     )
 
 
-def detection_section(entries: list[Entry]) -> Html | None:
+def detection_section(entries: list[Entry], split: str = "test") -> Html | None:
     """One 3D canvas for all scenes, and the boxes as a list beside it."""
     if not entries:
         return None
@@ -111,14 +111,14 @@ def detection_section(entries: list[Entry]) -> Html | None:
     canvas = plot("detection", 0, "Scene in 3D with true and predicted boxes; the list beside says the same", "scene")
     return join(
         [
-            tag("p", words.BOXES, class_="prose"),
+            tag("p", f"Scenes of the {split} split. {words.BOXES}", class_="prose"),
             tag("div", controls, class_="controls"),
             tag("div", canvas, beside, class_="split"),
         ]
     )
 
 
-def labelled_section(entries: list[Entry]) -> Html | None:
+def labelled_section(entries: list[Entry], split: str = "test") -> Html | None:
     """One 3D canvas for all clouds with a label a point: scenes and objects."""
     if not entries:
         return None
@@ -134,7 +134,7 @@ def labelled_section(entries: list[Entry]) -> Html | None:
     ]
     return join(
         [
-            tag("p", f"From the test split: {shown}. Click a legend entry to hide a class.", class_="prose"),
+            tag("p", f"From the {split} split: {shown}. Click a legend entry to hide a class.", class_="prose"),
             tag("div", controls, class_="controls"),
             tag("p", id="right", aria_live="polite", class_="quiet"),
             plot("labelled", 0, "Labelled points in 3D", "scene"),

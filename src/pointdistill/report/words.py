@@ -28,7 +28,7 @@ FLAT = (
     "close it."
 )
 BOXES = (
-    "Scenes of the test split. Turn with the mouse or the arrow keys, zoom with the wheel after a click, click a "
+    "Turn with the mouse or the arrow keys, zoom with the wheel after a click, click a "
     "legend entry to hide it. A prediction is a match if it overlaps a true box of its class with an IoU above 0.25. "
     "At first the score threshold shows about as many predictions as there are true boxes."
 )

@@ -73,6 +73,7 @@ class Task(Protocol):
     """
 
     name: ClassVar[str]
+    store: ClassVar[str]  # the kind of prepared data: scenes, objects or parts
     metric: ClassVar[str]  # the key of the main figure in what `evaluate` returns; more is better
 
     def check(self, data: Splits) -> None:

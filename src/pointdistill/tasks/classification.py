@@ -110,6 +110,7 @@ class Classification:
     """
 
     name: ClassVar[str] = "classification"
+    store: ClassVar[str] = "objects"
     metric: ClassVar[str] = "accuracy"
 
     points: int = 1024

@@ -143,6 +143,7 @@ class Detection:
     """
 
     name: ClassVar[str] = "detection"
+    store: ClassVar[str] = "scenes"
     metric: ClassVar[str] = "ap25"
 
     points: int = 40_000

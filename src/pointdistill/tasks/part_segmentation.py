@@ -106,6 +106,7 @@ class PartSegmentation:
     """
 
     name: ClassVar[str] = "part_segmentation"
+    store: ClassVar[str] = "parts"
     metric: ClassVar[str] = "instance_miou"
 
     points: int = 2048

@@ -137,6 +137,7 @@ class SemanticSegmentation:
     """
 
     name: ClassVar[str] = "semantic_segmentation"
+    store: ClassVar[str] = "scenes"
     metric: ClassVar[str] = "miou"
 
     points: int = 8192

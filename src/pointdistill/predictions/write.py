@@ -1,0 +1,89 @@
+"""One piece of a test, written: which files each task leaves, and what of it the page shows."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pointdistill.datasets.modelnet40 import ObjectSet
+from pointdistill.datasets.scannet import Scene
+from pointdistill.datasets.shapenetpart import PartSet
+from pointdistill.predictions.boxes import write_boxes
+from pointdistill.predictions.clouds import write_coloured_scene, write_labelled_scene, write_labelled_shape
+from pointdistill.predictions.examples import detection_example, evenly, part_example, segmentation_example
+from pointdistill.report.examples import Example
+from pointdistill.tasks.base import Task
+from pointdistill.tasks.classification import Classification, ClassProbabilities
+from pointdistill.tasks.detection import Detection, Detections
+from pointdistill.tasks.part_segmentation import LabelledShape, PartSegmentation
+from pointdistill.tasks.semantic_segmentation import SemanticSegmentation
+
+SHOWN = 4
+"""Scenes or shapes on the page: evenly over the split, chosen before looking."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What is not a file of its own.
+
+    Attributes:
+        rows: a line of predictions.csv for each object.
+        examples: for the page.
+    """
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    examples: list[Example] = field(default_factory=list)
+
+
+def write_prediction(task: Task, split: Any, piece: int, prediction: Any, folder: Path) -> Written:
+    """Write the files of a piece of a test: clouds and boxes of a scene, clouds of shapes, rows of objects."""
+    if isinstance(task, Detection):
+        return _room(task, split[piece], prediction, folder, piece in evenly(len(split), SHOWN))
+    if isinstance(task, SemanticSegmentation):
+        return _labelled_room(task, split[piece], prediction, folder, piece in evenly(len(split), SHOWN))
+    if isinstance(task, PartSegmentation):
+        return _shapes(task, split, piece, prediction, folder)
+    if isinstance(task, Classification):
+        return Written(_objects(task, split, piece, prediction))
+    raise TypeError(f"no way to write predictions of {type(task).__name__}")
+
+
+def _room(task: Detection, scene: Scene, found: Detections, folder: Path, shown: bool) -> Written:
+    write_coloured_scene(folder, scene)
+    write_boxes(folder, task, scene, found)
+    return Written(examples=[detection_example(task, scene, found)] if shown else [])
+
+
+def _labelled_room(
+    task: SemanticSegmentation, scene: Scene, predicted: np.ndarray, folder: Path, shown: bool
+) -> Written:
+    write_labelled_scene(folder, task, scene, predicted)
+    return Written(examples=[segmentation_example(task, scene, predicted)] if shown else [])
+
+
+def _shapes(
+    task: PartSegmentation, split: PartSet, piece: int, prediction: list[LabelledShape], folder: Path
+) -> Written:
+    examples, shown = [], evenly(task.size(split), SHOWN)
+    for row, shape in enumerate(prediction, task.rows(split, piece).start):
+        write_labelled_shape(folder, split, row, shape)
+        examples += [part_example(split, row, shape)] if row in shown else []
+    return Written(examples=examples)
+
+
+def _objects(
+    task: Classification, split: ObjectSet, piece: int, prediction: ClassProbabilities
+) -> list[dict[str, Any]]:
+    """The mean of the votes, where there are votes."""
+    shares = prediction.votes.mean(0) if len(prediction.votes) else prediction.classes
+    rows = task.rows(split, piece)
+    return [
+        {
+            "name": split.names[row],
+            "true": split.classes[int(split.labels[row])],
+            "predicted": split.classes[int(share.argmax())],
+            **{f"p({name})": float(value) for name, value in zip(split.classes, share, strict=True)},
+        }
+        for row, share in enumerate(shares, rows.start)
+    ]
