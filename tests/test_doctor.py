@@ -18,6 +18,14 @@ from pointdistill.teachers.small import PACKAGED
 from test_prepare_rgbd import WRITERS
 
 SCANS = ["scene0000_00", "scene0001_00", "scene0002_00"]
+FEW = ("--points", 9)
+"""As many vertices as the scans here have; one of their boxes is flat."""
+
+
+@pytest.fixture
+def solid(monkeypatch):
+    """No flat box."""
+    monkeypatch.setattr(build_scannet, "ALIGNED", build_scannet.ALIGNED + [[0, 0, 0.01 * (i == 7)] for i in range(9)])
 
 
 def _doctor(capsys, *arguments) -> tuple[int, str]:
@@ -28,16 +36,16 @@ def _doctor(capsys, *arguments) -> tuple[int, str]:
     except SystemExit as stopped:
         code = int(stopped.code or 0)
     printed = capsys.readouterr()
-    return code, printed.out if code == 0 else printed.err
+    return code, printed.err if code == 2 else printed.out
 
 
-def test_a_broken_scannet_folder(tmp_path, capsys):
+def test_a_broken_scannet_folder(tmp_path, capsys, solid):
     root = build_scannet.write_data_set(tmp_path / "scannet", SCANS, frames=6)
     path = root / "scans" / SCANS[1] / f"{SCANS[1]}.sens"
     path.write_bytes(path.read_bytes()[: -8 - len(build_sens.good_frame(105)) - 5])  # IMU, the last frame, and more
     shutil.rmtree(root / "scans" / SCANS[2])
-    code, said = _doctor(capsys, root, "--every", 2)
-    assert code == 0 and "ScanNetV2" in said
+    code, said = _doctor(capsys, root, "--every", 2, *FEW)
+    assert code == 1 and "ScanNetV2" in said
     assert "split train: 3 scans, 2 with their .sens" in said
     assert f"missing: .sens of 1 scans ({SCANS[2]}): ScanNet's downloader, --type .sens" in said
     assert f"_vh_clean_2.ply of 1 scans ({SCANS[2]})" in said
@@ -46,17 +54,18 @@ def test_a_broken_scannet_folder(tmp_path, capsys):
         "2 of 2 recordings open, 10 frames" in said and " 5 pairs at every 2 (train 5)" in said and "ms a pair" in said
     )
     path.write_bytes(b"\3" * 40)
-    code, said = _doctor(capsys, root)
+    (root / "scannetv2_train.txt").write_text(f"{SCANS[0]}\n{SCANS[1]}\n")
+    code, said = _doctor(capsys, root, *FEW)
     assert code == 0 and "1 of 2 recordings open, 6 frames" in said and "where 4 belongs" in said
 
 
-def test_lost_tracking_costs_pairs(tmp_path, capsys):
+def test_lost_tracking_costs_pairs(tmp_path, capsys, solid):
     root = build_scannet.write_data_set(tmp_path / "scannet", SCANS[:1])
     frames = [build_sens.good_frame(i) for i in range(6)]
     lost = build_scannet.odd_frames()[1]
     path = root / "scans" / SCANS[0] / f"{SCANS[0]}.sens"
     build_sens.write(path, [*frames[:4], lost, *frames[4:]])
-    code, said = _doctor(capsys, root, "--every", 2)
+    code, said = _doctor(capsys, root, "--every", 2, *FEW)
     assert (
         code == 0 and "7 frames" in said and " 3 pairs at every 2" in said and "tracking was lost in 1 frames" in said
     )
@@ -65,14 +74,14 @@ def test_lost_tracking_costs_pairs(tmp_path, capsys):
     assert code == 2 and "no recording with a usable frame at every 25; the first problem: " in said
 
 
-def test_scenes_for_the_tasks_alone(tmp_path, capsys):
+def test_scenes_for_the_tasks_alone(tmp_path, capsys, solid):
     root = build_scannet.write_data_set(tmp_path / "scannet", SCANS)
     (root / "scannetv2_test.txt").write_text(f"{SCANS[2]}\n")
     (root / "scannetv2_train.txt").write_text(f"{SCANS[0]}\n{SCANS[1]}\n")
     for scan in SCANS[1:]:  # ScanNet hides the labels of its test scans
         (root / "scans" / scan / f"{scan}.aggregation.json").unlink()
-    code, said = _doctor(capsys, root)
-    assert code == 0 and "split train: 2 scans, 0 with their .sens" in said and "nothing to pre-train on" in said
+    code, said = _doctor(capsys, root, *FEW)
+    assert code == 1 and "split train: 2 scans, 0 with their .sens" in said and "nothing to pre-train on" in said
     assert "1 labelled scenes" in said and "1 scenes" in said and "label-filt" not in said
     assert said.count("missing: .aggregation.json of 1 scans (scene0001_00)") == 1 and "combined.tsv" not in said
     (root / "scannetv2-labels.combined.tsv").unlink()
@@ -129,14 +138,15 @@ def test_a_store_and_what_is_left_of_one(tmp_path, capsys):
     assert "not finished: 0 of 1 recordings" in _doctor(capsys, store.path)[1]
 
 
-def test_a_store_of_labelled_scenes(tmp_path, capsys):
+def test_a_store_of_labelled_scenes(tmp_path, capsys, solid):
     root = build_scannet.write_data_set(tmp_path / "scannet", SCANS[:2])
     prepare_scenes(root, tmp_path / "store", ["train"], workers=1)
-    code, said = _doctor(capsys, tmp_path / "store")
+    code, said = _doctor(capsys, tmp_path / "store", *FEW)
     assert code == 0 and "a store of labelled scenes" in said and "split train: 2, all can be read" in said
     (tmp_path / "store" / f"{SCANS[1]}.npz").write_bytes(b"PK")
     code, said = _doctor(capsys, tmp_path / "store")
-    assert code == 2 and f"{SCANS[1]}.npz" in said
+    assert code == 1 and f"{SCANS[1]}.npz: not a readable" in said and "split train: 2, 2 problems" in said
+    assert f"{SCANS[0]}.npz, scene {SCANS[0]}: has only 9 vertices of 32" in said
 
 
 def test_a_pretraining_run(tmp_path, capsys):

@@ -155,18 +155,26 @@ def _prepare_labels(
     print(f"{store.path}: {in_words(store)}")
 
 
-def doctor(path: Annotated[Path, Positional, arg(metavar="PATH")], every: int = 25):
+def doctor(path: Annotated[Path, Positional, arg(metavar="PATH")], every: int = 25, points: int = 32):
     """Say what a folder is, what of it is missing or broken, how many pairs it would give, and at what cost.
+
+    Labelled data are read whole, and every problem in them is listed. Exit code: 0 where all can be used, 1 where
+    problems of labelled data were listed, 2 where nothing can be used or nothing is known.
 
     Args:
         path: a data set in any layout, a store, or the folder of a pre-training.
         every: count every n-th frame.
+        points: fewest points that a labelled cloud or scene may hold; the default is one patch.
     """
-    from pointdistill.doctor import examine
+    from pointdistill.doctor import Problem, examine
 
-    _at_least(1, every=every)
-    for line in examine(path, every):
+    _at_least(1, every=every, points=points)
+    problems = 0
+    for line in examine(path, every, points):
         print(line)
+        problems += isinstance(line, Problem)
+    if problems:
+        raise SystemExit(1)
 
 
 def pretrain(

@@ -10,13 +10,13 @@ from torch.testing import assert_close
 
 from pointdistill import cli
 from pointdistill.datasets.axes import to_z_up
-from pointdistill.datasets.shapenetpart import OFFICIAL_PARTS
 from pointdistill.interchange import from_peer, read_peer, to_peer
 from pointdistill.interchange.peers import PEERS
 from pointdistill.models.checkpoints import load_backbone, save_backbone
 from pointdistill.models.point_transformer import BackboneConfig, PointTransformer
-from pointdistill.tasks.classification import Classification, ClassificationModel
-from pointdistill.tasks.part_segmentation import PartSegmentation, PartSegmentationModel
+from pointdistill.tasks.classification import Classification, ClassificationModel, ClassNames
+from pointdistill.tasks.part_segmentation import PartSegmentationModel
+from pointdistill.tasks.saved import load_task_model
 from pointdistill.tensors import load_tensors
 
 
@@ -43,22 +43,6 @@ ROUNDED_ONCE = 1e-6
 def equal(ours, expected, tolerance=1e-9):
     """Up to rounding in double precision, which the weights' float32 has no part in."""
     assert_close(ours, expected, rtol=tolerance, atol=tolerance)
-
-
-def task_model(out):
-    """A fine-tuned network from the files alone."""
-    card = json.loads((out / "model.json").read_text())
-    settings = {k: tuple(v) if isinstance(v, list) else v for k, v in card["settings"].items() if k != "name"}
-    tensors, _ = load_tensors(out / "model.safetensors")
-    backbone = PointTransformer(BackboneConfig(**card["backbone"]))
-    if card["task"] == "classification":
-        model = ClassificationModel(backbone, len(tensors["head.logits.bias"]), Classification(**settings))
-    else:
-        assert tuple(part for parts in OFFICIAL_PARTS.values() for part in parts) == tuple(range(50))
-        allowed = torch.zeros(16, 50, dtype=torch.bool)
-        model = PartSegmentationModel(backbone, allowed, PartSegmentation(**settings))
-    model.load_state_dict(tensors)
-    return model.eval().double()
 
 
 def test_point_mae_pretraining(tmp_path, capsys):
@@ -89,8 +73,11 @@ def test_point_mae_pretraining(tmp_path, capsys):
 def test_point_mae_classifier(tmp_path):
     network = theirs.shuffled(theirs.Classifier(classes=15))
     out = convert(tmp_path, "point-mae", network.state_dict())
-    model, points = task_model(out), clouds().double()
-    assert model.group_count == 128
+    saved, points = load_task_model(out), clouds().double()
+    model = saved.model.double()
+    assert isinstance(saved.task, Classification) and saved.task.group_count == 128
+    assert isinstance(saved.facts, ClassNames) and saved.facts.classes[:2] == ("bag", "bin")
+    assert saved.card["peer"] == "point-mae"
     patches, centres = theirs.cut(points, 128, 32)
     with torch.no_grad():
         equal(model(points), network.double().logits(patches, centres), ROUNDED_ONCE)
@@ -102,7 +89,7 @@ def test_point_mae_part_segmenter(tmp_path):
     points, category = clouds().double(), torch.tensor([4, 15])
     patches, centres = theirs.cut(points, 40, 32)
     with torch.no_grad():
-        ours = task_model(out)(points, category).log_softmax(-1)
+        ours = load_task_model(out).model.double()(points, category).log_softmax(-1)
         equal(ours, network.double().log_shares(points, patches, centres, category), ROUNDED_ONCE)
     whole = from_peer("point-mae", network.float().state_dict())
     assert isinstance(whole, PartSegmentationModel) and whole.group_count == 128

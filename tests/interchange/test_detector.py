@@ -1,7 +1,6 @@
 """3DETR and 3DETR-m: the published layout of a checkpoint, through the command, against a network written from it."""
 
 import argparse
-import json
 
 import numpy as np
 import peer_detector as theirs
@@ -13,10 +12,9 @@ from torch.testing import assert_close
 from pointdistill import cli
 from pointdistill.errors import CheckpointError, PointdistillError
 from pointdistill.interchange import from_peer
-from pointdistill.models.detr3d import DecoderConfig
-from pointdistill.models.detr3d_encoder import DETR3D, DETR3D_M, SceneTransformer, SceneTransformerConfig
+from pointdistill.models.detr3d_encoder import DETR3D, DETR3D_M
 from pointdistill.tasks.detection import Detection, DetectionModel
-from pointdistill.tensors import load_tensors
+from pointdistill.tasks.saved import load_task_model
 
 
 def checkpoint(network):
@@ -49,16 +47,13 @@ def test_detectors(tmp_path, capsys, masked, quirks):
     cli.main(["convert", "--from", "3detr", str(tmp_path / "scannet.pth"), str(out), *(["--quirks"] * quirks)])
     said = capsys.readouterr().out
     assert "48 tokens by set abstraction" in said and ("3DETR-m" in said) == masked
-    card = json.loads((out / "model.json").read_text())
-    decoder = DecoderConfig(**card["settings"]["decoder"])
-    backbone = {k: tuple(v) if isinstance(v, list) else v for k, v in card["backbone"].items()}
-    task = Detection(group_count=card["settings"]["group_count"], decoder=decoder)
-    model = DetectionModel(SceneTransformer(SceneTransformerConfig(**backbone)), torch.ones(3), task)
-    model.load_state_dict(load_tensors(out / "model.safetensors")[0])
+    saved = load_task_model(out)
+    assert isinstance(saved.task, Detection) and saved.task.decoder.queries == 12
+    model = saved.model.double()
     points = rooms().double()
     with torch.no_grad():
         logits, centres, sizes = network.double()(points, skip=quirks)
-        ours = model.eval().double()(points)
+        ours = model(points)
         for found, expected in ((ours.logits, logits), (ours.centres, centres), (ours.sizes, sizes)):
             assert_close(found, expected, rtol=1e-9, atol=1e-9)
         assert not ours.boxes[..., 6].any()

@@ -3,6 +3,7 @@
 import argparse
 import types
 import warnings
+from pathlib import Path
 
 import numpy as np
 import peer_networks as theirs
@@ -12,6 +13,7 @@ import torch
 from pointdistill import cli
 from pointdistill.errors import CheckpointError, PointdistillError
 from pointdistill.interchange import from_peer, read_peer, to_peer
+from pointdistill.interchange.peers import PEERS
 from pointdistill.io.pth import read_checkpoint
 from pointdistill.models.checkpoints import save_backbone
 from pointdistill.models.point_transformer import BackboneConfig, PointTransformer
@@ -128,3 +130,12 @@ def test_nothing_is_overwritten(tmp_path, capsys):
     assert "ends in .pth" in error_of(capsys, "convert", "--to", "point-mae", tmp_path / "out", tmp_path / "new.npz")
     assert "one of --from and --to" in error_of(capsys, "convert", tmp_path / "out", tmp_path / "new.pth")
     assert "no such" in error_of(capsys, "convert", "--from", "act", tmp_path / "none.pth", tmp_path / "o").lower()
+
+
+def test_the_document_names_all_that_is_left_out():
+    page = (Path(__file__).parents[2] / "docs" / "interchange.md").read_text(encoding="utf-8")
+    rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}
+    for name, peer in PEERS.items():
+        missing = [what for what in peer.left_out.values() if what not in rows[name].rsplit("|", 2)[1]]
+        assert not missing, name
+        assert peer.left_out or rows[name].endswith("| nothing |")

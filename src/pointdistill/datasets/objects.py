@@ -37,11 +37,12 @@ class ObjectSet:
 
 
 class Shape(NamedTuple):
-    """One shape as it was read, in its files' own axes."""
+    """One shape as it was read, in its files' own axes; `path` is the file that it was read from."""
 
     name: str
     label: int
     points: Float32[np.ndarray, "points 3"]
+    path: Path
 
 
 @runtime_checkable
@@ -64,7 +65,7 @@ class ObjectSource(Protocol):
         """Read a split: its shapes, and an error for each problem, so that one pass finds them all.
 
         Args:
-            points: how many points a shape must give; None: all there are, which must be equally many in each.
+            points: how many points a shape must give; None: all there are.
 
         Raises:
             DataError: the split as a whole cannot be read.
@@ -86,6 +87,8 @@ def read_objects(source: ObjectSource, split: str, points: int | None = None, up
     for found in source.walk(split, points):
         if isinstance(found, DataError):
             raise found
+        if shapes and len(found.points) != len(shapes[0].points):
+            raise too_few(found.path, len(found.points), len(shapes[0].points))
         shapes.append(found)
     turn = {("y", "z"): y_up_to_z_up, ("z", "y"): z_up_to_y_up}.get((source.up, up))
     clouds = [turn(shape.points) if turn else shape.points for shape in shapes]

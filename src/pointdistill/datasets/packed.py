@@ -44,4 +44,4 @@ def walk_file(path: Path, classes: tuple[str, ...], points: int | None) -> Itera
                 problem = f"label {label} is none of the {len(classes)} classes"
                 yield DataError(path, problem, "Restore the list of classes, or the file.", place)
             else:
-                yield Shape(f"{path.stem}, {place}", int(label), np.ascontiguousarray(cloud, np.float32))
+                yield Shape(f"{path.stem}, {place}", int(label), np.ascontiguousarray(cloud, np.float32), path)

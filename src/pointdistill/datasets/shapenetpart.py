@@ -84,12 +84,13 @@ class PartSet:
 
 
 class PartShape(NamedTuple):
-    """One shape as it was read, y up."""
+    """One shape as it was read, y up; `path` is its file."""
 
     name: str
     category: str
     points: Float32[np.ndarray, "points 3"]
     parts: Int64[np.ndarray, "points"]
+    path: Path
 
 
 def read_shapenetpart(root: str | Path, split: str, up: Literal["y", "z"] = "z") -> PartSet:
@@ -230,4 +231,4 @@ def _shape(path: Path, category: str, part_ids: tuple[int, ...]) -> Iterator[Par
     if problems:
         yield from problems
     else:
-        yield PartShape(path.stem, category, rows[:, :3], rows[:, 6].astype(np.int64))
+        yield PartShape(path.stem, category, rows[:, :3], rows[:, 6].astype(np.int64), path)

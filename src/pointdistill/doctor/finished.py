@@ -5,6 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from pointdistill import manifest, targets
+from pointdistill.console import track
+from pointdistill.datasets.problems import object_problems, part_problems, scene_problems
+from pointdistill.doctor.problem import Problem
+from pointdistill.errors import DataError
 from pointdistill.files import read_json
 from pointdistill.prepared_labels import SceneStore, open_objects, open_part_shapes
 from pointdistill.store import FrameStore, frames_manifest
@@ -15,8 +19,11 @@ _LABELLED = {"scenes": "labelled scenes", "objects": "labelled shapes", "parts":
 _WEIGHTS = ("backbone.safetensors", "method.safetensors")
 
 
-def examine_finished(path: Path) -> Iterator[str] | None:
+def examine_finished(path: Path, points: int) -> Iterator[str] | None:
     """Lines on a folder that the package wrote; None if it is none.
+
+    Args:
+        points: a labelled cloud or scene must hold at least so many.
 
     Raises (the iterator):
         DataError: a file of it is missing or damaged.
@@ -29,7 +36,7 @@ def examine_finished(path: Path) -> Iterator[str] | None:
     kind = settings.get("kind")
     if kind == "frames":
         return _frames(path, settings)
-    return _labels(path, kind) if kind in _LABELLED else None
+    return _labels(path, kind, points) if kind in _LABELLED else None
 
 
 def _object(path: Path) -> dict[str, Any]:
@@ -74,15 +81,34 @@ def _frames(path: Path, settings: dict[str, Any]) -> Iterator[str]:
         yield f"  targets of {store.teacher['identity']}, {list(store.target_shape)} each; all files are as written"
 
 
-def _labels(path: Path, kind: str) -> Iterator[str]:
+def _labels(path: Path, kind: str, points: int) -> Iterator[str]:
     if not manifest.is_there(path):
         yield f"{path}: a store of {_LABELLED[kind]}, not finished: the same preparation goes on"
         return
     yield f"{path}: a store of {_LABELLED[kind]}"
-    for split in manifest.read(path)["splits"]:
-        if kind == "scenes":
-            store = SceneStore.open(path)
-            count = len([store.scene(name) for name in store.names(split)])
+    for split, there in manifest.read(path)["splits"].items():
+        count, found = len(there) if kind == "scenes" else there, 0
+        for error in _label_problems(path, kind, split, points):
+            found += 1
+            yield Problem.of(error)
+        said = "all can be read" if not found else f"{found} problem{'s' if found > 1 else ''}"
+        yield f"  split {split}: {count}, {said}"
+
+
+def _label_problems(path: Path, kind: str, split: str, points: int) -> Iterator[DataError]:
+    """What is wrong with the samples of a split; a file that cannot be read is one problem."""
+    if kind == "scenes":
+        store = SceneStore.open(path)
+        for name in track(store.names(split), f"reading {split} scenes"):
+            try:
+                yield from scene_problems(store.scene(name), path / f"{name}.npz", points)
+            except DataError as error:
+                yield error
+        return
+    try:
+        if kind == "objects":
+            yield from object_problems(open_objects(path, split), path / f"{split}.npz", points)
         else:
-            count = len((open_objects if kind == "objects" else open_part_shapes)(path, split).names)
-        yield f"  split {split}: {count}, all can be read"
+            yield from part_problems(open_part_shapes(path, split), path / f"{split}.npz", points)
+    except DataError as error:
+        yield error

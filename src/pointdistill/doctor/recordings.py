@@ -35,10 +35,10 @@ class _Survey:
     problems: list[str] = field(default_factory=list)
 
 
-def examine_recordings(path: Path, layout: Layout, every: int) -> Iterator[str]:
+def examine_recordings(path: Path, layout: Layout, every: int, points: int) -> Iterator[str]:
     """Lines on splits, on files that are missing or broken, on pairs at every n-th frame and their cost.
 
-    No image is decoded but those of a few frames that are timed.
+    No image is decoded but those of a few frames that are timed. ScanNet's labelled scenes are read whole.
 
     Raises:
         DataError: nothing in the folder can be used.
@@ -46,7 +46,7 @@ def examine_recordings(path: Path, layout: Layout, every: int) -> Iterator[str]:
     lists: dict[str, list[str]] = {}
     if layout == layouts.SCANNET:
         lists = {split: read_split(path, split) for split in layouts.split_lists(path)}
-        yield from _scannet(path, lists)
+        yield from _scannet(path, lists, points)
         found: list[Recording] = [*recordings(path, layouts.ALL)] if _any_sens(path) else []
         if not found:
             yield "  no .sens recording: nothing to pre-train on"
@@ -97,7 +97,7 @@ def _any_sens(path: Path) -> bool:
         return False
 
 
-def _scannet(path: Path, lists: dict[str, list[str]]) -> Iterator[str]:
+def _scannet(path: Path, lists: dict[str, list[str]], points: int) -> Iterator[str]:
     """Each list's scans, and which files of how many are missing, with what fetches them.
 
     Raises:
@@ -112,7 +112,7 @@ def _scannet(path: Path, lists: dict[str, list[str]]) -> Iterator[str]:
         yield f"  split {split}: {len(names)} scans, {len(names) - len(absent)} with their .sens"
         if absent:
             yield f"    missing: .sens of {len(absent)} scans ({absent[0]}): ScanNet's downloader, --type .sens"
-        yield from scene_lines(path, split, names)
+        yield from scene_lines(path, split, names, points)
     yield from table_line(path)
 
 

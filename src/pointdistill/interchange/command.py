@@ -1,7 +1,6 @@
 """The verb `convert`: a peer's file -> a folder of ours, or our backbone -> a file for a peer's code."""
 
 from collections import Counter
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -9,7 +8,7 @@ import torch
 from pointdistill import __version__
 from pointdistill.datasets.axes import Axis
 from pointdistill.errors import DataError
-from pointdistill.files import exclusive, read_json, write_atomic, write_json
+from pointdistill.files import exclusive, read_json, write_atomic
 from pointdistill.interchange.peers import PEERS
 from pointdistill.interchange.read import Imported, read_peer
 from pointdistill.interchange.write import to_peer
@@ -19,9 +18,11 @@ from pointdistill.methods.point_mae import PointMAE
 from pointdistill.models.checkpoints import load_backbone, save_backbone
 from pointdistill.models.detr3d_encoder import SceneTransformerConfig
 from pointdistill.models.point_transformer import BackboneConfig, PointTransformer
+from pointdistill.tasks.base import TaskModel
+from pointdistill.tasks.saved import CARD, WEIGHTS, save_task_model
 from pointdistill.tensors import save_tensors
 
-_MODEL, _DECODER = "model.safetensors", "method.safetensors"
+_METHOD = "method.safetensors"
 
 
 def convert_from(
@@ -77,24 +78,22 @@ def convert_to(peer: str, backbone: Path, out: Path, up: Axis | None) -> None:
 
 def _claim(out: Path, card: dict) -> None:
     """Refuse a folder that holds anything but an earlier conversion of the same file."""
-    cards = [out / name for name in ("backbone.json", "model.json") if (out / name).is_file()]
+    cards = [out / name for name in ("backbone.json", CARD) if (out / name).is_file()]
     held = read_json(cards[0]) if cards else {}
     if held.get("sha256") == card["sha256"] and held.get("peer") == card["peer"]:
         return
-    if any((out / name).exists() for name in ("backbone.safetensors", "backbone.json", "model.json", _MODEL, _DECODER)):
+    if any((out / name).exists() for name in ("backbone.safetensors", "backbone.json", WEIGHTS, CARD, _METHOD)):
         raise DataError(out, "holds other weights", "Name another folder, or delete this one")
 
 
 def _save_whole(imported: Imported, out: Path, card: dict) -> None:
     """The module around the backbone, where there is one."""
-    module, config = imported.module, asdict(imported.backbone.config)
-    if imported.task is not None:
-        settings = {"name": imported.task.name, **asdict(imported.task)}
-        save_tensors(out / _MODEL, module.state_dict(), {"format": "pointdistill task model"})
-        kept = {"task": imported.task.name, "settings": settings, "identity": card["sha256"][:16]}
-        write_json(out / "model.json", {**kept, **card, "backbone": config})
+    module = imported.module
+    if imported.task is not None and imported.facts is not None:
+        assert isinstance(module, TaskModel)
+        save_task_model(out, imported.task, imported.facts, module, {"identity": card["sha256"][:16], **card})
     elif isinstance(module, PointMAE):
-        save_tensors(out / _DECODER, module.state_dict(), {"identity": card["sha256"][:16]})
+        save_tensors(out / _METHOD, module.state_dict(), {"identity": card["sha256"][:16]})
 
 
 def _report(imported: Imported, file: Path, out: Path, up: Axis | None) -> list[str]:

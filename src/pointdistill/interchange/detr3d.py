@@ -4,14 +4,13 @@ from argparse import Namespace
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from pointdistill.interchange.kinds import Kind
 from pointdistill.interchange.names import Layout
 from pointdistill.models.detr3d import DecoderConfig
 from pointdistill.models.detr3d_encoder import DETR3D, DETR3D_M, SceneTransformer, SceneTransformerConfig
-from pointdistill.tasks.detection import Detection, DetectionModel
+from pointdistill.tasks.detection import Detection, MeanSize
 
 _PUBLISHED = {
     "enc_nhead": 4,
@@ -70,8 +69,8 @@ def detector(tensors: Mapping[str, Tensor], args: object, quirks: bool) -> Kind:
         skip_near_origin=quirks,
     )
     task = Detection(tokens="set_abstraction", group_count=encoder.tokens, decoder=decoder)
-    module = DetectionModel(SceneTransformer(encoder), torch.ones(3), task)
-    return Kind(module, _layout(encoder, decoder), task)
+    facts = MeanSize((1.0, 1.0, 1.0))  # of boxes in another coding than 3DETR's
+    return Kind(task.build(SceneTransformer(encoder), facts), _layout(encoder, decoder), task, facts)
 
 
 def classes_of(tensors: Mapping[str, Tensor]) -> int:

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor, nn
 
+from pointdistill.datasets import modelnet40, scanobjectnn
 from pointdistill.datasets.shapenetpart import OFFICIAL_PARTS
 from pointdistill.interchange.names import (
     LOCAL,
@@ -19,13 +19,13 @@ from pointdistill.interchange.names import (
 from pointdistill.methods.point_mae import PointMAE, PointMAEConfig
 from pointdistill.models.decoder import DecoderConfig
 from pointdistill.models.point_transformer import BackboneConfig, PointTransformer
-from pointdistill.tasks.classification import Classification, ClassificationModel
+from pointdistill.tasks.base import Facts
+from pointdistill.tasks.classification import Classification, ClassNames
 from pointdistill.tasks.detection import Detection
-from pointdistill.tasks.part_segmentation import PartSegmentation, PartSegmentationModel
+from pointdistill.tasks.part_segmentation import PartSegmentation, PartTable
 
 CLASSIFIER, SEGMENTER, _DECODER = "cls_head_finetune.8.weight", "convs3.weight", "MAE_decoder."
 """What a fine-tuned classifier, a part segmenter and a decoder have, and nothing else."""
-_SCANOBJECTNN_CLASSES = 15
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,13 @@ class Kind:
         module: with random weights.
         layout: what the checkpoint calls its tensors.
         task: settings of a fine-tuned module.
+        facts: what its task's model takes from data (`tasks.base.Facts`).
     """
 
     module: nn.Module
     layout: Layout
     task: Classification | PartSegmentation | Detection | None = None
+    facts: Facts | None = None
 
 
 def is_classifier(tensors: Mapping[str, Tensor]) -> bool:
@@ -67,10 +69,12 @@ def kind_of(tensors: Mapping[str, Tensor], config: BackboneConfig, prefix: str, 
     if CLASSIFIER in tensors:
         classes, hidden = tensors[CLASSIFIER].shape
         # The clouds of ScanObjectNN have twice the points of ModelNet40's, and twice the patches.
-        config = replace(config, class_token=False, groups=groups or (128 if classes == _SCANOBJECTNN_CLASSES else 64))
+        scanned = classes == len(scanobjectnn.CLASSES)
+        config = replace(config, class_token=False, groups=groups or (128 if scanned else 64))
         task = Classification(group_count=config.groups, group_size=config.group_size, hidden=hidden)
-        module = ClassificationModel(PointTransformer(config), classes, task)
-        return Kind(module, _encoder(config, prefix) | classification_layout(), task)
+        facts = ClassNames(_class_names(classes))
+        module = task.build(PointTransformer(config), facts)
+        return Kind(module, _encoder(config, prefix) | classification_layout(), task, facts)
     if SEGMENTER in tensors:
         config = replace(config, groups=groups or 128)
         task = PartSegmentation(
@@ -80,8 +84,10 @@ def kind_of(tensors: Mapping[str, Tensor], config: BackboneConfig, prefix: str, 
             hidden=(tensors["convs1.weight"].shape[0], tensors["convs2.weight"].shape[0]),
             embedding=tensors["label_conv.0.weight"].shape[0],
         )
-        module = PartSegmentationModel(PointTransformer(config), _official_parts(), task)
-        return Kind(module, _encoder(config, prefix) | parts_layout().below("head."), task)
+        parts = {part: f"{name} {place}" for name, ids in OFFICIAL_PARTS.items() for place, part in enumerate(ids)}
+        facts = PartTable(tuple(OFFICIAL_PARTS), tuple(OFFICIAL_PARTS.values()), parts)
+        module = task.build(PointTransformer(config), facts)
+        return Kind(module, _encoder(config, prefix) | parts_layout().below("head."), task, facts)
     if any(name.startswith(_DECODER) for name in tensors):
         blocks = {name.split(".")[2] for name in tensors if name.startswith(f"{_DECODER}blocks.")}
         config = replace(config, groups=groups or 64, group_size=tensors["increase_dim.0.weight"].shape[0] // 3)
@@ -96,12 +102,10 @@ def _encoder(config: BackboneConfig, prefix: str) -> Layout:
     return backbone_layout(config).below("backbone.", prefix)
 
 
-def _official_parts() -> Tensor:
-    """Which of ShapeNetPart's 50 parts each of its 16 categories has."""
-    allowed = torch.zeros(len(OFFICIAL_PARTS), 1 + max(map(max, OFFICIAL_PARTS.values())), dtype=torch.bool)
-    for category, parts in enumerate(OFFICIAL_PARTS.values()):
-        allowed[category, list(parts)] = True
-    return allowed
+def _class_names(count: int) -> tuple[str, ...]:
+    """Those of the published data sets, in the order of their labels; numbers for others (few-shot episodes)."""
+    known = {len(names): names for names in (modelnet40.CLASSES, scanobjectnn.CLASSES)}
+    return known.get(count, tuple(str(number) for number in range(count)))
 
 
 def halves_of_convs1(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -18,6 +18,7 @@ from pointdistill.interchange.turn import take_z_up
 from pointdistill.io.pth import require_tensors
 from pointdistill.models.detr3d_encoder import SceneTransformer
 from pointdistill.models.point_transformer import BackboneConfig, PointTransformer
+from pointdistill.tasks.base import Facts
 from pointdistill.tasks.classification import Classification
 from pointdistill.tasks.detection import Detection
 from pointdistill.tasks.part_segmentation import PartSegmentation
@@ -36,6 +37,7 @@ class Imported:
         module: in evaluation mode: a `PointTransformer`; a `PointMAE` where the file has its decoder; a
             `ClassificationModel` or `PartSegmentationModel` of a fine-tuned one; a `DetectionModel` of 3DETR's.
         task: settings that belong to a fine-tuned module.
+        facts: what its task's model takes from data.
         loaded: the peer's names of the tensors that are in it.
         left_out: names of the others, and what they are.
     """
@@ -43,6 +45,7 @@ class Imported:
     peer: str
     module: nn.Module
     task: Classification | PartSegmentation | Detection | None
+    facts: Facts | None
     loaded: tuple[str, ...]
     left_out: Mapping[str, str]
 
@@ -112,7 +115,7 @@ def read_peer(
     _fill(kind, halves_of_convs1(tensors), source, f"a checkpoint of {peer.title} that is known here")
     if up is not None:
         take_z_up(kind.module, up)
-    return Imported(name, kind.module.eval(), kind.task, tuple(tensors), omitted)
+    return Imported(name, kind.module.eval(), kind.task, kind.facts, tuple(tensors), omitted)
 
 
 def _omitted(peer: Peer, tensors: Mapping[str, Tensor]) -> dict[str, str]:

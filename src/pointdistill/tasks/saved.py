@@ -20,7 +20,7 @@ from pointdistill.tensors import load_tensors, save_tensors
 from pointdistill.typed_json import read_typed
 
 TASKS: tuple[type[Any], ...] = (Classification, SemanticSegmentation, Detection, PartSegmentation)
-BACKBONES: tuple[type[Config], ...] = (BackboneConfig, SceneTransformerConfig, DGCNNConfig)
+BACKBONES: tuple[type[Config], ...] = (BackboneConfig, DGCNNConfig, SceneTransformerConfig)
 """What a file may hold; model.json names one of each."""
 
 WEIGHTS, CARD = "model.safetensors", "model.json"

@@ -58,7 +58,7 @@ class Meshes:
             except DataError as error:
                 yield error
             else:
-                yield Shape(path.stem, self.classes.index(path.parent.parent.name), cloud)
+                yield Shape(path.stem, self.classes.index(path.parent.parent.name), cloud, path)
 
 
 def sample_shape(path: Path, points: int) -> Float32[np.ndarray, "points 3"]:

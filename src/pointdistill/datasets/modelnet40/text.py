@@ -51,16 +51,13 @@ class TextFiles:
             if listed:
                 problem = f"the class folder holds no files, but {path.name} lists {listed} shapes of it"
                 yield DataError(self.root / name, problem, GET)
-        expected = points
         for line, name in enumerate(track(names, f"reading {split} shapes"), 1):
             class_name = _class_of(name)
             if class_name not in self.classes:
                 problem = f"{name!r} is of no class in {_NAMES}"
                 yield DataError(path, problem, "Restore the official lists.", f"line {line}")
             elif class_name not in empty:
-                for found in self._read(name, class_name, points, expected):
-                    expected = expected or (len(found.points) if isinstance(found, Shape) else None)
-                    yield found
+                yield from self._read(name, class_name, points)
 
     def _names(self, path: Path) -> list[str]:
         if not path.is_file():
@@ -70,17 +67,15 @@ class TextFiles:
             raise DataError(path, "the split list is empty", GET)
         return names
 
-    def _read(
-        self, name: str, class_name: str, points: int | None, expected: int | None
-    ) -> Iterator[Shape | DataError]:
+    def _read(self, name: str, class_name: str, points: int | None) -> Iterator[Shape | DataError]:
         path = self.root / class_name / f"{name}.txt"
         found = scan_columns(path, 6, ",", points)
         if found.problems:
             yield from found.problems
-        elif expected is not None and len(found.rows) != expected:
-            yield too_few(path, len(found.rows), expected)
+        elif points is not None and len(found.rows) < points:
+            yield too_few(path, len(found.rows), points)
         else:
-            yield Shape(name, self.classes.index(class_name), found.rows[:, :3])
+            yield Shape(name, self.classes.index(class_name), found.rows[:, :3], path)
 
 
 def _class_of(name: str) -> str:
