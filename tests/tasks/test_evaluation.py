@@ -150,15 +150,20 @@ def test_parts_and_objects(folder):
     for row in rows:
         shares = {name: float(row[f"p({name})"]) for name in objects.classes}
         assert sum(shares.values()) == pytest.approx(1, abs=1e-5) and max(shares, key=shares.get) == row["predicted"]
-    voted = np.mean([row["true"] == row["predicted"] for row in rows])
-    assert read_json(folder / "one/classification-small/results.json")["figures"]["voted_accuracy"] == voted
+    figures = read_json(folder / "one/classification-small/results.json")["figures"]
+    assert figures["accuracy"] == np.mean([row["true"] == row["predicted"] for row in rows]) and "vote2" in figures
 
 
 def test_the_command_prints_one_table_and_refuses(folder, tmp_path, capsys):
     command = ("evaluate", folder / "classification-small", "--data", folder / "objects", "--workers", "1")
     assert run(*command, "--split", "val", "--out", tmp_path / "out") == 0
     said = capsys.readouterr().out
-    assert said.count("classification, val split") == 1 and "plate" in said and "index.html" in said
+    assert (
+        said.count("classification, val split") == 1
+        and "mean of 2 votes" in said
+        and "plate" in said
+        and "index.html" in said
+    )
     assert "was prepared with data=" in error_of(capsys, *command, "--out", tmp_path / "out")
     assert "holds no split 'dev'" in error_of(capsys, *command, "--split", "dev")
     assert "is a store of parts, the model" in error_of(capsys, *command[:3], folder / "parts")
@@ -169,7 +174,7 @@ def test_the_command_prints_one_table_and_refuses(folder, tmp_path, capsys):
     arrays["points"][1, 5, 0] = np.nan
     write_arrays(broken / "test.npz", arrays)
     line = error_of(capsys, *command[:3], broken, "--out", tmp_path / "new")
-    assert "broken, test split, object ball_0005: coordinates that are not finite" in line
+    assert "broken, test split, object ball_0005, point 5: coordinates that are not" in line
     assert not (tmp_path / "new").exists()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/thesis.txt").write_text("precious")

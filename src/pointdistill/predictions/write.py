@@ -75,8 +75,7 @@ def _shapes(
 def _objects(
     task: Classification, split: ObjectSet, piece: int, prediction: ClassProbabilities
 ) -> list[dict[str, Any]]:
-    """The mean of the votes, where there are votes."""
-    shares = prediction.votes.mean(0) if len(prediction.votes) else prediction.classes
+    """What is said of the clouds as the test sees them, with or without votes beside it."""
     rows = task.rows(split, piece)
     return [
         {
@@ -85,5 +84,5 @@ def _objects(
             "predicted": split.classes[int(share.argmax())],
             **{f"p({name})": float(value) for name, value in zip(split.classes, share, strict=True)},
         }
-        for row, share in enumerate(shares, rows.start)
+        for row, share in enumerate(prediction.classes, rows.start)
     ]

@@ -12,7 +12,7 @@ from rich.text import Text
 NAMES = {
     "accuracy": "accuracy",
     "class_accuracy": "mean over classes",
-    "voted_accuracy": "accuracy, mean of votes",
+    "max_of_n": "highest of the repeated votes",
     "miou": "mIoU",
     "mean_accuracy": "mAcc",
     "overall_accuracy": "overall accuracy",
@@ -63,6 +63,9 @@ def figure_table(figures: Mapping[str, Any], metric: str) -> FigureTable:
 
 def in_words(name: str) -> str:
     """A figure's name as people write it."""
+    votes = name.removeprefix("vote")
+    if votes != name and votes.isdigit():
+        return f"accuracy, mean of {votes} votes"
     return NAMES.get(name, name.replace("_", " "))
 
 
