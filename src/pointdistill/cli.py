@@ -222,6 +222,9 @@ def finetune(
     seed: int = 0,
     labels: int | None = None,
     device: str = "cpu",
+    way: int | None = None,
+    shot: int | None = None,
+    episodes: int = 10,
 ):
     """Train a downstream task by a named recipe, test it, print one table; goes on from the last checkpoint in OUT.
 
@@ -235,12 +238,48 @@ def finetune(
         seed: of head, order, subsets, augmentation, dropout, and of the labels chosen.
         labels: train on so many labelled rooms, or objects a class.
         device: where to train, for instance cuda.
+        way: classes an episode, for the few-shot recipe.
+        shot: training clouds a class and episode.
+        episodes: draws, each fine-tuned by itself.
     """
-    from pointdistill.finetuning import run_named_finetuning
+    from pointdistill.finetuning import Episodes, run_named_finetuning
 
-    _at_least(1, epochs=epochs, batch_size=batch_size, labels=labels)
+    _at_least(1, epochs=epochs, batch_size=batch_size, labels=labels, shot=shot, episodes=episodes)
+    _at_least(2, way=way)
     _at_least(0, seed=seed)
-    run_named_finetuning(recipe, data, init, out, epochs, batch_size, seed, labels, device)
+    if (way is None) != (shot is None):
+        raise PointdistillError("--way and --shot belong together. Give both, or neither")
+    draws = Episodes(way, shot, episodes) if way and shot else None
+    run_named_finetuning(recipe, data, init, out, epochs, batch_size, seed, labels, device, draws)
+
+
+def probe(
+    recipe: Annotated[str, Positional, arg(metavar="RECIPE")],
+    data: Path,
+    init: Annotated[str, arg(metavar="scratch|PATH")] = "scratch",
+    protocol: Literal["linear", "nearest-neighbours", "svm", "svm-one-vs-rest"] = "linear",
+    out: Path | None = None,
+    seed: int = 0,
+    labels: int | None = None,
+    device: str = "cpu",
+):
+    """Say what a frozen backbone's features hold: train at most a linear model on them, print one table.
+
+    Args:
+        recipe: the name of a recipe (docs/downstream.md), for its task, patches and splits.
+        data: store written by `prepare --labels`.
+        init: scratch, or the backbone: backbone.safetensors, the folder of a pre-training or of `convert`.
+        protocol: linear for every task; the others for classification (svm: extra eval).
+        out: JSON file to write the figures into.
+        seed: of random weights and draws of points, and of the labels chosen.
+        labels: train on so many labelled rooms, or objects a class.
+        device: where the backbone runs, for instance cuda.
+    """
+    from pointdistill.probing import run_named_probe
+
+    _at_least(1, labels=labels)
+    _at_least(0, seed=seed)
+    run_named_probe(recipe, data, init, protocol, out, seed, labels, device)
 
 
 def evaluate(
@@ -463,6 +502,7 @@ VERBS = {
     "doctor": doctor,
     "pretrain": pretrain,
     "finetune": finetune,
+    "probe": probe,
     "evaluate": evaluate,
     "teacher": teacher,
     "caption": caption,

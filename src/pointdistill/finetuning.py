@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from pointdistill import distributed
 from pointdistill.console import console, progress
+from pointdistill.engine.few_shot import few_shot
 from pointdistill.engine.finetune import finetune
 from pointdistill.engine.log import Report
 from pointdistill.errors import RecipeError
@@ -23,9 +24,75 @@ from pointdistill.recipes.downstream import RECIPES
 from pointdistill.recipes.downstream.recipe import DownstreamRecipe
 from pointdistill.report.figures import figure_table, in_words, print_figures
 from pointdistill.seeding import torch_generator
+from pointdistill.tasks.classification import Classification
 
 SCRATCH = "scratch"
+FEW_SHOT = "few-shot"
+"""How the names of recipes end that are trained on episodes."""
 _OF_SHAPE = ("width", "depth", "heads")
+
+
+class Episodes(NamedTuple):
+    """The draws of a few-shot protocol."""
+
+    way: int
+    """Classes a draw."""
+    shot: int
+    """Training clouds a class."""
+    count: int = 10
+    """Draws, each fine-tuned by itself."""
+
+
+def run_few_shot(
+    recipe: DownstreamRecipe,
+    data: Path,
+    out: Path,
+    episodes: Episodes,
+    init: Path | None = None,
+    *,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    report: Report = lambda done, total, note: None,
+    say: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """A classification recipe on few-shot episodes (`engine.few_shot`); arguments and errors as `run_finetuning`'s.
+
+    Returns:
+        The content of result.json: the accuracy of each episode, their mean and standard deviation.
+    """
+    require_kind(recipe, data)
+    if not isinstance(recipe.task, Classification):
+        raise RecipeError(f"few-shot episodes are for classification, the recipe {recipe.name} is not")
+    backbone = starting_backbone(recipe.backbone, init, seed, say)
+    splits = open_splits(data, recipe.splits, None, seed)
+    if batch_size is not None:
+        recipe = replace(recipe, optimisation=replace(recipe.optimisation, batch_size=batch_size))
+    config = recipe.schedule(episodes.way * episodes.shot, epochs)
+    return few_shot(
+        recipe.task,
+        backbone,
+        splits,
+        config,
+        seed,
+        Path(out),
+        way=episodes.way,
+        shot=episodes.shot,
+        episodes=episodes.count,
+        report=report,
+        device=device,
+    )
+
+
+def _few_shot_title(result: dict[str, Any]) -> str:
+    return f"classification, {result['way']}-way {result['shot']}-shot, {len(result['episodes'])} episodes, in %"
+
+
+def _few_shot_figures(result: dict[str, Any]) -> dict[str, Any]:
+    figures = {"accuracy": result["mean"], "standard deviation over episodes": result["std"]}
+    best = {"best points of the curves": result["best_mean"]} if "best_mean" in result else {}
+    return {**figures, **best}
 
 
 def run_finetuning(
@@ -65,7 +132,7 @@ def run_finetuning(
         DataError: no such store or split, or data that the task cannot use.
         CheckpointError: a missing or damaged checkpoint.
     """
-    _require_kind(recipe, data)
+    require_kind(recipe, data)
     backbone = starting_backbone(recipe.backbone, init, seed, say)
     splits = open_splits(data, recipe.splits, labels, seed)
     if batch_size is not None:
@@ -82,7 +149,8 @@ def run_finetuning(
     return finetune(recipe.task, backbone, splits, config, seed, Path(out), report=report, device=device, card=card)
 
 
-def _require_kind(recipe: DownstreamRecipe, data: Path) -> None:
+def require_kind(recipe: DownstreamRecipe, data: Path) -> None:
+    """Raises RecipeError for a store of another kind than the recipe's."""
     kind = kind_of(data)
     if kind != recipe.store:
         raise RecipeError(f"{data}: is a store of {kind}, the recipe {recipe.name} trains on {recipe.store}")
@@ -146,30 +214,36 @@ def run_named_finetuning(
     seed: int,
     labels: int | None,
     device: str,
+    episodes: Episodes | None,
 ) -> None:
     """`pointdistill finetune NAME`: train with a progress bar, print one table."""
     recipe = named_recipe(name)
+    if (episodes is not None) != name.endswith(FEW_SHOT):
+        needs = "needs --way and --shot" if episodes is None else "is not few-shot. Leave out --way and --shot"
+        raise RecipeError(f"the recipe {name} {needs}")
     distributed.require_device(device)
     if distributed.started_by_torchrun():
         raise RecipeError("finetune trains on one process. Start it without torchrun (evaluate takes several)")
-    _require_kind(recipe, data)
+    require_kind(recipe, data)
     out = out or Path(f"finetuned-{name}")
     start = None if init == SCRATCH else Path(init)
     with exclusive(out), progress() as bars:
         task = bars.add_task(f"fine-tuning, recipe {name}", total=None, note="")
-        result = run_finetuning(
-            recipe,
-            data,
-            out,
-            start,
-            epochs=epochs,
-            batch_size=batch_size,
-            labels=labels,
-            seed=seed,
-            device=device,
-            report=lambda done, total, note: bars.update(task, completed=done, total=total, note=note),
-            say=lambda line: console.print(line, markup=False, soft_wrap=True),
-        )
+        settings: dict[str, Any] = {
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "seed": seed,
+            "device": device,
+            "report": lambda done, total, note: bars.update(task, completed=done, total=total, note=note),
+            "say": lambda line: console.print(line, markup=False, soft_wrap=True),
+        }
+        if episodes is not None:
+            result = run_few_shot(recipe, data, out, episodes, start, **settings)
+        else:
+            result = run_finetuning(recipe, data, out, start, labels=labels, **settings)
+    if episodes is not None:
+        print_figures(_few_shot_title(result), figure_table(_few_shot_figures(result), "accuracy"), console)
+        return
     title = f"{in_words(result['task'])}, {'+'.join(recipe.splits[2:])} split, {result['steps']} steps, in %"
     print_figures(title, figure_table(_with_best(result), result["metric"]), console)
     console.print(f"{out}: {result['seconds']:.0f} s of training", markup=False, soft_wrap=True)
