@@ -19,6 +19,8 @@ TINY: dict[str, Any] = {
     "probe_columns": 2,
     "probe_points": 16,
     "test_batch": 3,
+    "votes": 2,
+    "vote_repeats": 2,
     "width": 24,
     "depth": 2,
     "heads": 2,

@@ -2,7 +2,9 @@
 knows by name."""
 
 from collections.abc import Callable
+from functools import partial
 
+from pointdistill.recipes.downstream.classification import modelnet40, scanobjectnn
 from pointdistill.recipes.downstream.detection import (
     scannet_3detr,
     scannet_3detr_m,
@@ -31,6 +33,10 @@ RECIPES: dict[str, Callable[[], DownstreamRecipe]] = {
     "scannet-segmentation": scannet_segmentation,
     "scannet-segmentation-colour": scannet_segmentation_colour,
     "scannet-dgcnn": scannet_dgcnn,
+    "modelnet40": modelnet40,
+    "scanobjectnn-obj-only": partial(scanobjectnn, "obj_only"),
+    "scanobjectnn-obj-bg": partial(scanobjectnn, "obj_bg"),
+    "scanobjectnn-pb-t50-rs": partial(scanobjectnn, "pb_t50_rs"),
     "shapenetpart": shapenetpart,
     "classification-small": classification_small,
     "part-segmentation-small": part_segmentation_small,
