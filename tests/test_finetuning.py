@@ -9,7 +9,7 @@ import torch
 import build_labelled
 from pointdistill import create_backbone
 from pointdistill.errors import RecipeError
-from pointdistill.finetuning import run_finetuning, starting_backbone
+from pointdistill.finetuning import Episodes, run_few_shot, run_finetuning, starting_backbone
 from pointdistill.models.backbone import Config
 from pointdistill.models.checkpoints import save_backbone
 from pointdistill.models.point_transformer import BackboneConfig
@@ -89,3 +89,20 @@ def test_weights_start_as_they_are_and_random_ones_by_the_seed(pretrained):
     weight = "blocks.0.ffn.expand.weight"
     first, second, third = (one.state_dict()[weight] for one in (same, again, other))
     assert torch.equal(first, second) and not torch.equal(first, third)
+
+
+def test_few_shot_episodes(stores, pretrained, tmp_path, capsys):
+    command = ("finetune", "modelnet40-few-shot", "--data", stores / "objects", "--init", pretrained)
+    line = error_of(capsys, *command, "--out", tmp_path / "run")
+    assert "needs --way and --shot" in line
+    assert "belong together" in error_of(capsys, *command, "--way", 2)
+    other = ("finetune", "classification-small", *command[2:], "--way", 2, "--shot", 1)
+    assert "is not few-shot" in error_of(capsys, *other)
+
+
+def test_few_shot_from_python(stores, pretrained, tmp_path):
+    recipe = RECIPES["modelnet40-few-shot"]()
+    recipe = replace(recipe, task=replace(recipe.task, points=48, farthest=0, group_count=8, group_size=8))
+    found = run_few_shot(recipe, stores / "objects", tmp_path, Episodes(2, 1, 2), pretrained, epochs=1, queries=2)
+    assert len(found["episodes"]) == 2 and found["mean"] == pytest.approx(sum(found["episodes"]) / 2)
+    assert (found["way"], found["shot"], found["config"]["steps"]) == (2, 1, 1)

@@ -50,6 +50,7 @@ def run_few_shot(
     episodes: Episodes,
     init: Path | None = None,
     *,
+    queries: int = 20,
     epochs: int | None = None,
     batch_size: int | None = None,
     seed: int = 0,
@@ -59,11 +60,15 @@ def run_few_shot(
 ) -> dict[str, Any]:
     """A classification recipe on few-shot episodes (`engine.few_shot`); arguments and errors as `run_finetuning`'s.
 
+    Args:
+        queries: test clouds a class and episode.
+
     Returns:
         The content of result.json: the accuracy of each episode, their mean and standard deviation.
     """
     require_kind(recipe, data)
-    if not isinstance(recipe.task, Classification):
+    task = recipe.task
+    if not isinstance(task, Classification):
         raise RecipeError(f"few-shot episodes are for classification, the recipe {recipe.name} is not")
     backbone = starting_backbone(recipe.backbone, init, seed, say)
     splits = open_splits(data, recipe.splits, None, seed)
@@ -71,7 +76,7 @@ def run_few_shot(
         recipe = replace(recipe, optimisation=replace(recipe.optimisation, batch_size=batch_size))
     config = recipe.schedule(episodes.way * episodes.shot, epochs)
     return few_shot(
-        recipe.task,
+        task,
         backbone,
         splits,
         config,
@@ -80,6 +85,7 @@ def run_few_shot(
         way=episodes.way,
         shot=episodes.shot,
         episodes=episodes.count,
+        queries=queries,
         report=report,
         device=device,
     )

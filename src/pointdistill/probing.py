@@ -60,12 +60,13 @@ def run_probe(
     recipe.task.check(splits)
     if protocol == _DEFAULT:
         return recipe.task.probe(backbone, splits, seed)
-    if not isinstance(recipe.task, Classification) or not isinstance(backbone, PointTransformer):
+    task = recipe.task
+    if not isinstance(task, Classification) or not isinstance(backbone, PointTransformer):
         raise RecipeError(f"the protocol {protocol} is for classification; {recipe.name} has {_DEFAULT}")
     if protocol == "nearest-neighbours":
-        return nearest_neighbours(backbone, splits, seed, recipe.task)
+        return nearest_neighbours(backbone, splits, seed, task)
     one_vs_rest = protocol == "svm-one-vs-rest"
-    return linear_svm(backbone, splits, seed, recipe.task, c=1.0 if one_vs_rest else 0.1, one_vs_rest=one_vs_rest)
+    return linear_svm(backbone, splits, seed, task, c=1.0 if one_vs_rest else 0.1, one_vs_rest=one_vs_rest)
 
 
 def run_named_probe(

@@ -4,7 +4,7 @@ knows by name."""
 from collections.abc import Callable
 from functools import partial
 
-from pointdistill.recipes.downstream.classification import modelnet40, scanobjectnn
+from pointdistill.recipes.downstream.classification import modelnet40, modelnet40_few_shot, scanobjectnn
 from pointdistill.recipes.downstream.detection import (
     scannet_3detr,
     scannet_3detr_m,
@@ -34,6 +34,7 @@ RECIPES: dict[str, Callable[[], DownstreamRecipe]] = {
     "scannet-segmentation-colour": scannet_segmentation_colour,
     "scannet-dgcnn": scannet_dgcnn,
     "modelnet40": modelnet40,
+    "modelnet40-few-shot": modelnet40_few_shot,
     "scanobjectnn-obj-only": partial(scanobjectnn, "obj_only"),
     "scanobjectnn-obj-bg": partial(scanobjectnn, "obj_bg"),
     "scanobjectnn-pb-t50-rs": partial(scanobjectnn, "pb_t50_rs"),
