@@ -1,4 +1,4 @@
-"""Whether what the package wrote is whole: stores, pre-training runs, teachers."""
+"""Whether what the package wrote is whole: stores, pre-training runs, backbones, fine-tuned models, teachers."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,13 +10,17 @@ from pointdistill.datasets.problems import object_problems, part_problems, scene
 from pointdistill.doctor.problem import Problem
 from pointdistill.errors import DataError
 from pointdistill.files import read_json
+from pointdistill.models.checkpoints import FILE_NAME as BACKBONE
+from pointdistill.models.checkpoints import load_backbone
 from pointdistill.prepared_labels import SceneStore, open_objects, open_part_shapes
 from pointdistill.store import FrameStore, frames_manifest
+from pointdistill.tasks.saved import CARD, load_task_model
 from pointdistill.teachers.small import load_small_teacher
 from pointdistill.tensors import load_tensors
 
 _LABELLED = {"scenes": "labelled scenes", "objects": "labelled shapes", "parts": "part-labelled shapes"}
-_WEIGHTS = ("backbone.safetensors", "method.safetensors")
+_WEIGHTS = (BACKBONE, "method.safetensors")
+_CHECKPOINT = "checkpoint.safetensors"
 
 
 def examine_finished(path: Path, points: int) -> Iterator[str] | None:
@@ -32,6 +36,10 @@ def examine_finished(path: Path, points: int) -> Iterator[str] | None:
         return _teacher(path)
     if "recipe" in _object(path / "run.json"):
         return _run(path)
+    if (path / CARD).is_file() or (path / _CHECKPOINT).is_file():
+        return _model(path)
+    if (path / BACKBONE).is_file():
+        return _backbone(path)
     settings = _object(path / manifest.SETTINGS)
     kind = settings.get("kind")
     if kind == "frames":
@@ -61,6 +69,25 @@ def _run(path: Path) -> Iterator[str]:
     for name in _WEIGHTS:
         load_tensors(path / name)
     yield f"  whole: {result['steps']} steps, {' and '.join(_WEIGHTS)} can be read"
+
+
+def _model(path: Path) -> Iterator[str]:
+    if not (path / CARD).is_file():
+        yield f"{path}: a fine-tuning, not finished: the same finetune command goes on"
+        return
+    saved = load_task_model(path)
+    origin = f"of {saved.card['peer']}'s file {saved.card['file']}" if "peer" in saved.card else "a fine-tuned model"
+    yield f"{path}: {origin}, {saved.task.name.replace('_', ' ')}"
+    backbone = ", with its backbone" if (path / BACKBONE).is_file() else ""
+    yield f"  whole: weights can be read{backbone}; evaluate {path} tests it on a store of {saved.task.store}"
+
+
+def _backbone(path: Path) -> Iterator[str]:
+    backbone, card = load_backbone(path), _object(path / "backbone.json")
+    origin = f" of {card['peer']}'s file {card['file']}" if "peer" in card else ""
+    yield f"{path}: a backbone{origin}"
+    size = f"{backbone.config.depth} blocks of width {backbone.width}"
+    yield f"  whole: {size}; finetune and probe take it by --init {path}"
 
 
 def _frames(path: Path, settings: dict[str, Any]) -> Iterator[str]:

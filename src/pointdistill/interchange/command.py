@@ -23,6 +23,12 @@ from pointdistill.tasks.saved import CARD, WEIGHTS, save_task_model
 from pointdistill.tensors import save_tensors
 
 _METHOD = "method.safetensors"
+_SPLITS = {
+    "scenes": ("train", "val", "val"),
+    "objects": ("train", "test", "test"),
+    "parts": ("train+val", "test", "test"),
+}
+"""Which split peers train on, choose on and test on, by kind of data."""
 
 
 def convert_from(
@@ -91,7 +97,8 @@ def _save_whole(imported: Imported, out: Path, card: dict) -> None:
     module = imported.module
     if imported.task is not None and imported.facts is not None:
         assert isinstance(module, TaskModel)
-        save_task_model(out, imported.task, imported.facts, module, {"identity": card["sha256"][:16], **card})
+        tested = {"identity": card["sha256"][:16], "seed": 0, "splits": list(_SPLITS[imported.task.store])}
+        save_task_model(out, imported.task, imported.facts, module, {**tested, "init": imported.peer, **card})
     elif isinstance(module, PointMAE):
         save_tensors(out / _METHOD, module.state_dict(), {"identity": card["sha256"][:16]})
 
