@@ -1,0 +1,17 @@
+"""How verbs take their arguments."""
+
+from typing import Literal
+
+import tyro
+
+from pointdistill.errors import PointdistillError
+
+Positional, arg = tyro.conf.Positional, tyro.conf.arg
+Axis = Literal["x", "-x", "y", "-y", "z", "-z"]
+
+
+def at_least(least: int, **options: int | None) -> None:
+    """Refuse numbers below `least`, by the option's name."""
+    for name, value in options.items():
+        if value is not None and value < least:
+            raise PointdistillError(f"--{name.replace('_', '-')} {value}: must be {least} or more")

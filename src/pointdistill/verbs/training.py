@@ -1,0 +1,197 @@
+"""What is trained: teachers, backbones by pre-training, tasks by fine-tuning; and what is tested."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pointdistill.errors import PointdistillError
+from pointdistill.verbs.arguments import Axis, Positional, arg, at_least
+
+Peer = Literal["point-mae", "point-bert", "maskpoint", "recon", "act", "3detr"]
+
+
+def teacher(
+    action: Annotated[Literal["train"], Positional],
+    images: Annotated[Path | None, Positional, arg(metavar="[IMAGES]")] = None,
+    out: Path = Path("teacher"),
+    seed: int = 0,
+):
+    """Train the small teacher: image encoder by captions, caption language model, prefix mapper.
+
+    Args:
+        action: train.
+        images: folder of images with captions.jsonl; default the embedded world's, written first.
+        out: folder of weights, quality.json and checkpoints.
+        seed: of everything random.
+    """
+    from pointdistill.teachers.train import train_teacher
+
+    at_least(0, seed=seed)
+    train_teacher(images, out, seed)
+
+
+def pretrain(
+    recipe: Annotated[Literal["paper", "quickstart"], Positional],
+    data: Path,
+    out: Path = Path("pretrained"),
+    heldout: Path | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    compile: bool = False,
+    teacher: str | None = None,
+):
+    """Distil the teacher's targets in a store into a backbone; goes on from the last checkpoint in OUT.
+
+    On several processes: torchrun --nproc-per-node N -m pointdistill pretrain ... learns the same.
+
+    Args:
+        recipe: a named recipe; `paper` is Table 8.
+        data: store written by `prepare`.
+        out: folder of log, checkpoints and backbone.safetensors.
+        heldout: store of other scans, for the held-out R^2; without it figures are of some frames trained on.
+        epochs: instead of the recipe's.
+        batch_size: frames a step, over all processes, instead of the recipe's.
+        seed: of initialisation, order, subsets, augmentation.
+        device: where to train, for instance cuda (of several processes, each takes a GPU).
+        compile: run through torch.compile.
+        teacher: whose targets, where the store holds those of several: an identity, or the beginning of one.
+    """
+    from pointdistill.pretraining import run_named_recipe
+
+    at_least(1, epochs=epochs, batch_size=batch_size)
+    at_least(0, seed=seed)
+    run_named_recipe(recipe, data, heldout, out, epochs, batch_size, seed, device, compile, teacher)
+
+
+def finetune(
+    recipe: Annotated[str, Positional, arg(metavar="RECIPE")],
+    data: Path,
+    init: Annotated[str, arg(metavar="scratch|PATH")] = "scratch",
+    out: Path | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    seed: int = 0,
+    labels: int | None = None,
+    device: str = "cpu",
+    way: int | None = None,
+    shot: int | None = None,
+    episodes: int = 10,
+):
+    """Train a downstream task by a named recipe, test it, print one table; goes on from the last checkpoint in OUT.
+
+    Args:
+        recipe: the name of a recipe (docs/downstream.md); an unknown one lists them.
+        data: store written by `prepare --labels`.
+        init: scratch, or weights to start from: backbone.safetensors, the folder of a pre-training or of `convert`.
+        out: folder of log, checkpoint, model and result; default finetuned-RECIPE.
+        epochs: instead of the recipe's.
+        batch_size: instead of the recipe's.
+        seed: of head, order, subsets, augmentation, dropout, and of the labels chosen.
+        labels: train on so many labelled rooms, or objects a class.
+        device: where to train, for instance cuda.
+        way: classes an episode, for the few-shot recipe.
+        shot: training clouds a class and episode.
+        episodes: draws, each fine-tuned by itself.
+    """
+    from pointdistill.finetuning import Episodes, run_named_finetuning
+
+    at_least(1, epochs=epochs, batch_size=batch_size, labels=labels, shot=shot, episodes=episodes)
+    at_least(2, way=way)
+    at_least(0, seed=seed)
+    if (way is None) != (shot is None):
+        raise PointdistillError("--way and --shot belong together. Give both, or neither")
+    draws = Episodes(way, shot, episodes) if way and shot else None
+    run_named_finetuning(recipe, data, init, out, epochs, batch_size, seed, labels, device, draws)
+
+
+def probe(
+    recipe: Annotated[str, Positional, arg(metavar="RECIPE")],
+    data: Path,
+    init: Annotated[str, arg(metavar="scratch|PATH")] = "scratch",
+    protocol: Literal["linear", "nearest-neighbours", "svm", "svm-one-vs-rest"] = "linear",
+    out: Path | None = None,
+    seed: int = 0,
+    labels: int | None = None,
+    device: str = "cpu",
+):
+    """Say what a frozen backbone's features hold: train at most a linear model on them, print one table.
+
+    Args:
+        recipe: the name of a recipe (docs/downstream.md), for its task, patches and splits.
+        data: store written by `prepare --labels`.
+        init: scratch, or the backbone: backbone.safetensors, the folder of a pre-training or of `convert`.
+        protocol: linear for every task; the others for classification (svm: extra eval).
+        out: JSON file to write the figures into.
+        seed: of random weights and draws of points, and of the labels chosen.
+        labels: train on so many labelled rooms, or objects a class.
+        device: where the backbone runs, for instance cuda.
+    """
+    from pointdistill.probing import run_named_probe
+
+    at_least(1, labels=labels)
+    at_least(0, seed=seed)
+    run_named_probe(recipe, data, init, protocol, out, seed, labels, device)
+
+
+def evaluate(
+    run: Annotated[Path, Positional, arg(metavar="RUN")],
+    data: Path,
+    split: str | None = None,
+    out: Path | None = None,
+    workers: int | None = None,
+    device: str = "cpu",
+):
+    """Test a fine-tuned model: print one table, write results.json, predictions as files, and a page.
+
+    On several processes: torchrun --nproc-per-node N -m pointdistill evaluate ... writes the same bits.
+
+    Args:
+        run: folder of a finished `finetune`.
+        data: store written by `prepare --labels`.
+        split: which of its splits, train+val for both; default the one that the model's recipe tests on.
+        out: folder for everything that is written; default RUN/evaluation-SPLIT.
+        workers: local processes; default the usable cores.
+        device: where to predict, for instance cuda (of several processes, each takes a GPU).
+    """
+    from pointdistill.evaluation import run_evaluation_command
+
+    at_least(1, workers=workers)
+    run_evaluation_command(run, data, split, out, workers, device)
+
+
+def convert(
+    source: Annotated[Path, Positional, arg(metavar="FILE")],
+    out: Annotated[Path, Positional, arg(metavar="OUT")],
+    from_: Annotated[Peer | None, arg(name="from")] = None,
+    to: Literal["point-mae"] | None = None,
+    groups: int | None = None,
+    heads: int | None = None,
+    quirks: bool = False,
+    up: Axis | None = None,
+):
+    """Read a peer's published checkpoint, or write a backbone for a peer's code (docs/interchange.md).
+
+    Args:
+        source: with --from, the peer's .pth file; with --to, backbone.safetensors or the folder that holds it.
+        out: with --from, a folder for backbone.safetensors (and model.safetensors, of a fine-tuned network); with --to,
+            a .pth file.
+        from_: whose checkpoint it is.
+        to: in whose names to write.
+        groups: patches a cloud, where the checkpoint is not of the published number (--from).
+        heads: attention heads, likewise (--from).
+        quirks: choose patches as the peer's own kernels do, index by index (--from).
+        up: the axis that points up in the peer's clouds (y for ModelNet40 and ShapeNet): ours then takes z up (--from)
+            or theirs that axis (--to); default: weights as they are.
+    """
+    from pointdistill.interchange.command import convert_from, convert_to
+
+    at_least(1, groups=groups, heads=heads)
+    if (from_ is None) == (to is None):
+        raise PointdistillError("give one of --from and --to. `pointdistill convert --help` says more")
+    if from_ is not None:
+        convert_from(from_, source, out, groups, heads, quirks, up)
+    elif to is not None:
+        if groups or heads or quirks:
+            raise PointdistillError("--groups, --heads and --quirks belong to --from. Leave them out")
+        convert_to(to, source, out, up)

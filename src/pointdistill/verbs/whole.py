@@ -1,0 +1,90 @@
+"""The whole way in one command, its page, and whether the parts keep up."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pointdistill.errors import PointdistillError
+from pointdistill.verbs.arguments import Positional, arg, at_least
+
+
+def quickstart(out: Path | None = None, fast: bool = False, thorough: bool = False, workers: int | None = None):
+    """Build the embedded data, prepare, distil, fine-tune on four tasks, compare with scratch, write report.html.
+
+    Interrupted, the same command goes on where it was.
+
+    Args:
+        out: folder for everything that is written; default quickstart, quickstart-fast or quickstart-thorough.
+        fast: a smoke run of two minutes whose figures mean nothing.
+        thorough: five seeds with pre-training among them, significance tests, all controls (about 80 minutes).
+        workers: processes; default the usable cores.
+    """
+    from pointdistill.quickstart import run_quickstart
+
+    at_least(1, workers=workers)
+    if fast and thorough:
+        raise PointdistillError("--fast and --thorough exclude each other. Choose one")
+    mode = "fast" if fast else "thorough" if thorough else "full"
+    run_quickstart(out or Path("quickstart" if mode == "full" else f"quickstart-{mode}"), mode, workers)
+
+
+def report(run: Annotated[Path, Positional, arg(metavar="RUN")], markdown: bool = False):
+    """Write report.html anew from a run's results.json.
+
+    Args:
+        run: folder of a quickstart.
+        markdown: print the results table in Markdown instead, as README and docs/results hold it.
+    """
+    from pointdistill.report.page import write_page
+    from pointdistill.report.schema import read_results
+    from pointdistill.report.tables import markdown_table
+
+    print(markdown_table(read_results(run / "results.json")) if markdown else write_page(run))
+
+
+def bench(
+    what: Annotated[Literal["feed", "geometry", "metrics", "sens"], Positional],
+    path: Annotated[Path | None, Positional, arg(metavar="[PATH]")] = None,
+    frames: int = 2000,
+    every: int = 25,
+    reference: Path | None = None,
+    steps: int = 3,
+    device: str = "cpu",
+    rounds: int = 7,
+    scenes: int = 312,
+):
+    """Measure on this machine whether a part keeps up, and print the figures beside their limits.
+
+    Args:
+        what: feed: does the store feed the trainer; geometry: how long exact searches among points take; metrics: how
+            long the metrics of ScanNet's validation split take; sens: what reading a .sens recording costs beyond its
+            codecs.
+        path: a store (feed) or a .sens file (sens); default one made for the purpose, in a temporary folder.
+        frames: frames of the recording that is made (sens).
+        every: read every n-th frame (sens).
+        reference: SensorData.py of the ScanNet repository, to be timed beside (sens).
+        steps: training steps measured (feed).
+        device: where the steps are taken (feed).
+        rounds: rounds of which the medians are taken (geometry).
+        scenes: scenes measured; the limits are for 312 (metrics).
+    """
+    at_least(1, frames=frames, every=every, steps=steps, rounds=rounds, scenes=scenes)
+    if reference and what != "sens":
+        raise PointdistillError("--reference belongs to bench sens. Leave it out")
+    if path and what in ("geometry", "metrics"):
+        raise PointdistillError(f"bench {what} makes its own data. Leave {path} out")
+    if what == "feed":
+        from pointdistill.bench import feed
+
+        feed.main(path, steps, device)
+    elif what == "geometry":
+        from pointdistill.bench import geometry
+
+        geometry.main(rounds)
+    elif what == "metrics":
+        from pointdistill.bench import metrics
+
+        metrics.main(scenes)
+    else:
+        from pointdistill.bench import sens
+
+        sens.main(path, frames, every, reference)
