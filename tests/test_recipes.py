@@ -23,10 +23,12 @@ from pointdistill.models.checkpoints import load_backbone
 from pointdistill.models.point_transformer import BACKBONES
 from pointdistill.prepare import FrameSettings, prepare_recordings
 from pointdistill.pretraining import build_method, require_papers_store, run_pretrain, summary, train_loader
+from pointdistill.recipes.ablations import CLIP_FEATURE, pretraining_recipes
 from pointdistill.recipes.paper import paper
 from pointdistill.recipes.quickstart import Mode, distillation, point_mae, quickstart
 from pointdistill.recipes.recipe import PretrainRecipe, as_json, recipe_hash
 from pointdistill.store import FrameStore
+from pointdistill.teachers.clip import VIT_B32
 
 MODES: tuple[Mode, ...] = get_args(Mode)
 
@@ -286,6 +288,39 @@ def _check_run(folder: Path, recipe: PretrainRecipe, figures: set[str]) -> None:
 
 def test_quickstart_distillation_takes_two_steps(distilled):
     _check_run(distilled, distillation(), {"r2", "spread"})
+
+
+VARIANTS = [name for name in pretraining_recipes() if name.startswith("quickstart-")]
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_variant_takes_two_steps_and_is_read_back(name, small_stores, tmp_path):
+    recipe, (train, heldout) = pretraining_recipes()[name], small_stores
+    assert recipe.name == name and recipe != distillation()
+    run_pretrain(_two_steps(recipe), train, heldout, tmp_path)
+    _check_run(tmp_path, recipe, {"r2", "spread"})
+    method = load_distilled(tmp_path).method
+    batch = train_loader(_two_steps(recipe), FrameStore.open(train)).batch(np.arange(2), 0)
+    assert method.config == recipe.method and method.predict(batch.points).shape == (2, 8, 64)
+
+
+def test_variants_change_one_thing():
+    """Table 5's rows are Table 8 but for what they are called after."""
+    base, recipes = as_json(paper()), pretraining_recipes()
+    assert recipes["paper"] == paper() and recipes["quickstart"] == distillation()
+    changed = {
+        "tokens": {"method": {"reads": "tokens"}},
+        "pooled": {"method": {"reads": "pooled"}},
+        "no-captions": {"teacher": CLIP_FEATURE},
+        "untied": {"method": {"concepts": {**base["method"]["concepts"], "tie_layers": False}}},
+        "mix": {"method": {"projector": {"form": "mix", "hidden": 384}}},
+    }
+    for kind, change in changed.items():
+        expected = {**base, **change, "name": f"paper-{kind}"}
+        if "method" in change:
+            expected["method"] = {**base["method"], **change["method"]}
+        assert as_json(recipes[f"paper-{kind}"]) == expected
+    assert f"clip-feature-{VIT_B32}" == CLIP_FEATURE
 
 
 def test_point_mae_takes_two_steps(small_stores, tmp_path):

@@ -21,12 +21,13 @@ from pointdistill.methods.point_mae import PointMAE
 from pointdistill.model_card import model_card
 from pointdistill.models.checkpoints import save_backbone
 from pointdistill.models.point_transformer import PointTransformer
-from pointdistill.recipes.paper import paper
-from pointdistill.recipes.quickstart import quickstart
+from pointdistill.recipes.ablations import pretraining_recipes
 from pointdistill.recipes.recipe import PretrainRecipe, as_json, recipe_hash
 from pointdistill.store import FrameStore
 from pointdistill.tensors import save_tensors
 
+_PAPER = "paper"
+"""How the names of recipes begin that train on the paper's frames."""
 SEEN = 512
 """Frames of the training store that are validated on where there is no other store."""
 
@@ -255,6 +256,13 @@ def _warn(text: str) -> None:
     console.print(f"warning: {text}", markup=False, soft_wrap=True)
 
 
+def _named(name: str) -> PretrainRecipe:
+    recipes = pretraining_recipes()
+    if name not in recipes:
+        raise RecipeError(f"there is no recipe {name!r}. Choose one of {', '.join(recipes)}")
+    return recipes[name]
+
+
 def run_named_recipe(
     name: str,
     data: Path,
@@ -274,8 +282,8 @@ def run_named_recipe(
     """
     distributed.require_device(device)
     with distributed.processes(device) as own:
-        recipe = paper() if name == "paper" else quickstart("full").pretrain
-        if name == "paper":
+        recipe = _named(name)
+        if name.startswith(_PAPER):
             require_papers_store(recipe, FrameStore.open(data, teacher))
         _warn_of_heldout(*_stores(data, heldout, teacher))
         changes = {"epochs": epochs, "batch_size": batch_size}

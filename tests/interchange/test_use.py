@@ -6,13 +6,13 @@ import peer_detector
 import peer_networks as theirs
 import pytest
 import torch
-from task_samples import room
 from test_conformance import published
 from test_detector import checkpoint
 
 import build_labelled
 from pointdistill.models.checkpoints import load_backbone
 from pointdistill.tasks.saved import load_task_model
+from task_samples import room
 from test_cli import run
 
 

@@ -12,6 +12,7 @@ from pointdistill.methods.base import Draw
 from pointdistill.methods.distill import Distill, DistillConfig
 from pointdistill.models.concepts import ConceptConfig, ConceptExtractor
 from pointdistill.models.projector import FlatProjector, MixProjector, ProjectorConfig
+from pointdistill.models.readout import readout
 
 TINY = {"width": 24, "depth": 3, "heads": 2, "groups": 8, "group_size": 4}
 PREFIX = (4, 6)
@@ -150,3 +151,25 @@ def test_stochastic_depth_does_not_depend_on_the_batch_a_sample_is_in():
 
     whole = predict([0, 1, 2, 3])
     torch.testing.assert_close(whole[[2, 0]], predict([2, 0]))
+
+
+@pytest.mark.parametrize("reads", ["tokens", "pooled"])
+def test_without_concepts_the_projector_reads_the_tokens(reads):
+    torch.manual_seed(0)
+    config = DistillConfig(projector=ProjectorConfig(hidden=16), reads=reads)
+    method = Distill(
+        config, create_backbone("vit_nano", **TINY), torch.full(PREFIX, 3.0), torch.full(PREFIX, 2.0)
+    ).eval()
+    points = batch().points
+    with torch.no_grad():
+        tokens = method.backbone(points).tokens
+        read = tokens.flatten(1) if reads == "tokens" else torch.cat([tokens.mean(1), tokens.max(1).values], 1)
+        expected = method.projector.last(F.gelu(method.projector.first(read))).view(-1, *PREFIX)
+        torch.testing.assert_close(method.predict(points), expected)
+        order = torch.randperm(8)
+        shuffled = readout(reads, tokens[:, order])
+    assert torch.allclose(shuffled, readout(reads, tokens), atol=1e-6) == (reads == "pooled")
+    method.train()(batch(), DRAW).total.backward()
+    silent = {name for name, p in method.named_parameters() if p.grad is None or p.grad.abs().max() <= 1e-9}
+    assert silent <= BEFORE_NORM, "all blocks and the final norm learn"
+    assert not any(name.startswith("concepts") for name, _ in method.named_parameters())

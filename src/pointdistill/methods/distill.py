@@ -17,6 +17,7 @@ from pointdistill.models.blocks import initialise
 from pointdistill.models.concepts import ConceptConfig, ConceptExtractor
 from pointdistill.models.point_transformer import PointTransformer
 from pointdistill.models.projector import ProjectorConfig, create_projector
+from pointdistill.models.readout import readout, readout_shape
 from pointdistill.seeding import sample_uniform
 
 
@@ -27,6 +28,8 @@ class DistillConfig:
     Attributes:
         concepts: concept extraction.
         projector: the MLP from concepts to prefix.
+        reads: what the projector reads: the concepts; or without concept extraction (Table 5) the encoder's final
+            "tokens", flattened in the order of farthest point sampling, or their mean and maximum, "pooled".
         standardise: "none" is eq. 12 as written; "scalar" subtracts the targets' mean and divides by one number (the
             root mean variance), so that the first steps do not go into learning a constant; "dimension" divides each
             dimension by its own deviation instead, so that all of them weigh the same (those of almost no variance are
@@ -36,11 +39,13 @@ class DistillConfig:
 
     concepts: ConceptConfig = field(default_factory=ConceptConfig)
     projector: ProjectorConfig = field(default_factory=ProjectorConfig)
+    reads: Literal["concepts", "tokens", "pooled"] = "concepts"
     standardise: Literal["none", "scalar", "dimension"] = "none"
 
 
 class Distill(nn.Module):
-    """Point cloud -> concept tokens -> predicted semantic prefix, pulled to the frozen teacher's by MSE.
+    """Point cloud -> concept tokens (or the encoder's own) -> predicted semantic prefix, pulled to the frozen teacher's
+    by MSE.
 
     Args:
         config: settings.
@@ -63,11 +68,18 @@ class Distill(nn.Module):
         self.config = config
         self.backbone = backbone
         depth = backbone.config.depth
-        self.concepts = ConceptExtractor(config.concepts, backbone.width, depth)
         prefix = (target_mean.shape[0], target_mean.shape[1])
-        self.projector = create_projector(config.projector, (config.concepts.count, backbone.width), prefix)
+        if config.reads == "concepts":
+            self.concepts = ConceptExtractor(config.concepts, backbone.width, depth)
+            read, self.blocks_run = (config.concepts.count, backbone.width), self.concepts.blocks_needed(depth)
+            # Nothing downstream of the concepts reaches these: training must not touch or decay them.
+            for module in (backbone.norm, *backbone.blocks[self.blocks_run :]):
+                module.requires_grad_(False)
+        else:
+            self.concepts, self.blocks_run = None, depth
+            read = readout_shape(config.reads, backbone.config.groups, backbone.width)
+        self.projector = create_projector(config.projector, read, prefix)
         self.projector.apply(initialise)
-        self.blocks_run = self.concepts.blocks_needed(depth)
         overall = target_std.square().mean().sqrt()
         scales = {
             "none": torch.ones(()),
@@ -77,9 +89,6 @@ class Distill(nn.Module):
         raw = config.standardise == "none"
         self.register_buffer("target_mean", torch.zeros_like(target_mean) if raw else target_mean)
         self.register_buffer("target_scale", scales[config.standardise].clone())
-        # Nothing downstream of the concepts reaches these: training must not touch or decay them.
-        for module in (backbone.norm, *backbone.blocks[self.blocks_run :]):
-            module.requires_grad_(False)
 
     def standardised(
         self, points: Float[Tensor, "batch points 3"], noise: Float[Tensor, "batch branches"] | None = None
@@ -87,7 +96,10 @@ class Distill(nn.Module):
         """The predicted prefix in the units of the loss."""
         tokens, positions, _ = self.backbone.tokenise(points)
         trace = self.backbone.trace(tokens, positions, noise, depth=self.blocks_run)
-        return self.projector(self.concepts(trace))
+        if self.concepts is not None:
+            return self.projector(self.concepts(trace))
+        assert self.config.reads != "concepts"
+        return self.projector(readout(self.config.reads, self.backbone.norm(trace.outputs[-1])))
 
     def predict(self, points: Float[Tensor, "batch points 3"]) -> Float[Tensor, "batch prefix prefix_width"]:
         """The predicted semantic prefix C' in the teacher's units."""

@@ -30,7 +30,7 @@ def teacher(
 
 
 def pretrain(
-    recipe: Annotated[Literal["paper", "quickstart"], Positional],
+    recipe: Annotated[str, Positional, arg(metavar="RECIPE")],
     data: Path,
     out: Path = Path("pretrained"),
     heldout: Path | None = None,
@@ -46,7 +46,8 @@ def pretrain(
     On several processes: torchrun --nproc-per-node N -m pointdistill pretrain ... learns the same.
 
     Args:
-        recipe: a named recipe; `paper` is Table 8.
+        recipe: `paper` is Table 8, `quickstart` the small one; with -tokens or -pooled (no concepts), -no-captions,
+            -untied or -mix one thing is changed, as in Table 5 (docs/paper.md).
         data: store written by `prepare`.
         out: folder of log, checkpoints and backbone.safetensors.
         heldout: store of other scans, for the held-out R^2; without it figures are of some frames trained on.

@@ -1,0 +1,74 @@
+"""The paper's ablations of the distillation (Table 5) as variants of a recipe: all else stays as it is."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Literal
+
+from pointdistill.methods.distill import DistillConfig
+from pointdistill.recipes.paper import paper
+from pointdistill.recipes.quickstart import distillation
+from pointdistill.recipes.recipe import PretrainRecipe
+
+CLIP_FEATURE = "clip-feature-vit-768x12x12-patch32-224px-quick_gelu-512"
+"""Identity of the teacher `clip-feature:` with CLIP ViT-B/32."""
+
+
+def without_concepts(recipe: PretrainRecipe, reads: Literal["tokens", "pooled"] = "pooled") -> PretrainRecipe:
+    """Table 5, "w/o concept extraction": the encoder's tokens go to the projector.
+
+    The flattened tokens ("tokens") depend on the order of farthest point sampling and are an easy opponent; their mean
+    and maximum ("pooled") are the fair one (docs/paper.md). Without concepts all blocks run, and the final LayerNorm
+    learns.
+    """
+    return replace(recipe, name=f"{recipe.name}-{reads}", method=replace(_method(recipe), reads=reads))
+
+
+def without_captions(recipe: PretrainRecipe) -> PretrainRecipe:
+    """Table 5, "w/o caption model": the target is CLIP's image feature, one vector: prepare the frames
+    with `--teacher clip-feature:CLIP`."""
+    return replace(recipe, name=f"{recipe.name}-no-captions", teacher=CLIP_FEATURE)
+
+
+def untied(recipe: PretrainRecipe) -> PretrainRecipe:
+    """Cross-attention with parameters of its own in every layer (Appendix A.1 shares them)."""
+    method = _method(recipe)
+    return replace(
+        recipe,
+        name=f"{recipe.name}-untied",
+        method=replace(method, concepts=replace(method.concepts, tie_layers=False)),
+    )
+
+
+def mixed_projector(recipe: PretrainRecipe) -> PretrainRecipe:
+    """The small projector, which mixes tokens first: 0.3 M parameters where the flat one has 76.7 M, at the paper's
+    sizes."""
+    method = _method(recipe)
+    hidden = recipe.backbone.width
+    return replace(
+        recipe,
+        name=f"{recipe.name}-mix",
+        method=replace(method, projector=replace(method.projector, form="mix", hidden=hidden)),
+    )
+
+
+def _method(recipe: PretrainRecipe) -> DistillConfig:
+    if not isinstance(recipe.method, DistillConfig):
+        raise ValueError(f"the recipe {recipe.name} does not distil: it has no such ablation")
+    return recipe.method
+
+
+_BASES: dict[str, Callable[[], PretrainRecipe]] = {"paper": paper, "quickstart": distillation}
+_VARIANTS: dict[str, Callable[[PretrainRecipe], PretrainRecipe]] = {
+    "tokens": partial(without_concepts, reads="tokens"),
+    "pooled": partial(without_concepts, reads="pooled"),
+    "no-captions": without_captions,
+    "untied": untied,
+    "mix": mixed_projector,
+}
+
+
+def pretraining_recipes() -> dict[str, PretrainRecipe]:
+    """The pre-trainings that the command line knows by name: two bases, and each of them with one thing changed."""
+    bases = {name: make() for name, make in _BASES.items()}
+    return bases | {f"{name}-{kind}": vary(base) for name, base in bases.items() for kind, vary in _VARIANTS.items()}
