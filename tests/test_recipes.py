@@ -16,14 +16,14 @@ from PIL import Image
 
 from pointdistill.distilled import load_distilled
 from pointdistill.engine.optim import adamw
-from pointdistill.errors import RecipeError
+from pointdistill.errors import CheckpointError, RecipeError
 from pointdistill.methods.base import Draw
 from pointdistill.methods.distill import Distill
 from pointdistill.models.checkpoints import load_backbone
 from pointdistill.models.point_transformer import BACKBONES
 from pointdistill.prepare import FrameSettings, prepare_recordings
 from pointdistill.pretraining import build_method, require_papers_store, run_pretrain, summary, train_loader
-from pointdistill.recipes.ablations import CLIP_FEATURE, pretraining_recipes
+from pointdistill.recipes.ablations import CLIP_FEATURE, CLIP_PATCHES, pretraining_recipes
 from pointdistill.recipes.paper import paper
 from pointdistill.recipes.quickstart import Mode, distillation, point_mae, quickstart
 from pointdistill.recipes.recipe import PretrainRecipe, as_json, recipe_hash
@@ -290,10 +290,10 @@ def test_quickstart_distillation_takes_two_steps(distilled):
     _check_run(distilled, distillation(), {"r2", "spread"})
 
 
-VARIANTS = [name for name in pretraining_recipes() if name.startswith("quickstart-")]
+PREFIXED = [name for name in pretraining_recipes() if name.startswith("quickstart-") and not name.endswith("-local")]
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", PREFIXED)
 def test_every_variant_takes_two_steps_and_is_read_back(name, small_stores, tmp_path):
     recipe, (train, heldout) = pretraining_recipes()[name], small_stores
     assert recipe.name == name and recipe != distillation()
@@ -312,6 +312,7 @@ def test_variants_change_one_thing():
         "tokens": {"method": {"reads": "tokens"}},
         "pooled": {"method": {"reads": "pooled"}},
         "no-captions": {"teacher": CLIP_FEATURE},
+        "local": {"teacher": CLIP_PATCHES},
         "untied": {"method": {"concepts": {**base["method"]["concepts"], "tie_layers": False}}},
         "mix": {"method": {"projector": {"form": "mix", "hidden": 384}}},
     }
@@ -319,8 +320,21 @@ def test_variants_change_one_thing():
         expected = {**base, **change, "name": f"paper-{kind}"}
         if "method" in change:
             expected["method"] = {**base["method"], **change["method"]}
+        if kind == "local":
+            expected["method"] = {"hidden": 1024, "image_side": 224, "standardise": "none"}
         assert as_json(recipes[f"paper-{kind}"]) == expected
-    assert f"clip-feature-{VIT_B32}" == CLIP_FEATURE
+    assert f"clip-feature-{VIT_B32}" == CLIP_FEATURE and f"clip-patches-{VIT_B32}" == CLIP_PATCHES
+
+
+def test_local_alignment_takes_two_steps(tmp_path):
+    recipe = pretraining_recipes()["quickstart-local"]
+    train, heldout = _store(tmp_path / "train", (9, 64)), _store(tmp_path / "heldout", (9, 64), first_scan=2)
+    run_pretrain(_two_steps(recipe), train, heldout, tmp_path / "run")
+    _check_run(tmp_path / "run", recipe, {"r2", "inside"})
+    with pytest.raises(RecipeError, match="8 tokens a frame, no square map"):
+        run_pretrain(_two_steps(recipe), _store(tmp_path / "prefix", (8, 64)), None, tmp_path / "other")
+    with pytest.raises(CheckpointError, match="predicts no teacher's target"):
+        load_distilled(tmp_path / "run")
 
 
 def test_point_mae_takes_two_steps(small_stores, tmp_path):

@@ -16,11 +16,13 @@ class FrameBatch:
             frame (z up), as the loader was told.
         targets: the teacher's target of each frame.
         index: each frame's number in its store.
+        cells: where each point falls in the teacher's map of the image (row-major), -1 outside; None unless asked for.
     """
 
     points: Float32[Tensor, "batch points 3"]
     targets: Float32[Tensor, "batch prefix dim"]
     index: Int64[Tensor, "batch"]
+    cells: Int64[Tensor, "batch points"] | None = None
 
     def __len__(self) -> int:
         return len(self.points)
@@ -28,4 +30,5 @@ class FrameBatch:
     def to(self, device: str | torch.device) -> "FrameBatch":
         """The same batch on a device; the copy overlaps with computation where memory is pinned."""
         move = lambda tensor: tensor.to(device, non_blocking=True)  # noqa: E731
-        return type(self)(move(self.points), move(self.targets), move(self.index))
+        cells = None if self.cells is None else move(self.cells)
+        return type(self)(move(self.points), move(self.targets), move(self.index), cells)

@@ -5,7 +5,7 @@ number of processes, and a run that was interrupted, see the same samples.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
@@ -18,6 +18,8 @@ from pointdistill.batch import FrameBatch
 from pointdistill.errors import DataError, RecipeError
 from pointdistill.seeding import numpy_generator
 from pointdistill.store import HALF_RANGE, FrameStore
+
+CellFinder = Callable[[int, Float32[np.ndarray, "points 3"]], Int64[np.ndarray, "points"]]
 
 
 class FrameLoader:
@@ -34,6 +36,8 @@ class FrameLoader:
         indices: the frames to use; all unless told.
         drop_last: leave out the last, smaller batch of an epoch.
         shuffle: another order each epoch.
+        cells: tells of a frame, by its number, in which cells of the teacher's map points lie that are given in the
+            depth camera's frame, metres; None leaves that out of the batches.
         rank, ranks: this process takes every `ranks`-th frame of each batch, from the `rank`-th on.
 
     Raises:
@@ -52,6 +56,7 @@ class FrameLoader:
         indices: Int[np.ndarray, "chosen"] | None = None,
         drop_last: bool = True,
         shuffle: bool = True,
+        cells: CellFinder | None = None,
         rank: int = 0,
         ranks: int = 1,
     ):
@@ -62,7 +67,7 @@ class FrameLoader:
             remedy = "Prepare it again with --up and the axis of their world that points up, or use frame='camera'."
             raise DataError(store.path, problem, remedy)
         self.store, self.batch_size, self.points, self.seed = store, batch_size, points, seed
-        self.augment, self.drop_last, self.shuffle = augment, drop_last, shuffle
+        self.augment, self.drop_last, self.shuffle, self.cells = augment, drop_last, shuffle, cells
         self.rank, self.ranks = rank, ranks
         self.indices = np.arange(len(store)) if indices is None else np.asarray(indices, np.int64)
         if len(self) == 0:
@@ -106,10 +111,18 @@ class FrameLoader:
         points = torch.empty(len(chosen), self.points, 3)
         rows = points.numpy()
         near = np.empty(self.store.points.shape[1:], np.int16)
-        for row, index in zip(rows, chosen.tolist(), strict=True):
-            self._draw(index, epoch, near, row)
+        drawn = [self._draw(index, epoch, near, row) for row, index in zip(rows, chosen.tolist(), strict=True)]
         targets = torch.from_numpy(self.store.targets[chosen]).float()
-        return FrameBatch(points, targets, torch.from_numpy(chosen.copy()))
+        cells = None
+        if self.cells is not None:
+            found = [self._cells(index, taken) for index, taken in zip(chosen.tolist(), drawn, strict=True)]
+            cells = torch.from_numpy(np.stack(found))
+        return FrameBatch(points, targets, torch.from_numpy(chosen.copy()), cells)
+
+    def _cells(self, index: int, taken: Int64[np.ndarray, "points"]) -> Int64[np.ndarray, "points"]:
+        """The cells of some points of a frame, as it was recorded."""
+        assert self.cells is not None
+        return self.cells(index, self.store.cloud(index)[taken])
 
     def _order(self, epoch: int) -> Int64[np.ndarray, "chosen"]:
         if not self.shuffle:
@@ -118,8 +131,8 @@ class FrameLoader:
 
     def _draw(
         self, index: int, epoch: int, near: Int16[np.ndarray, "stored 3"], out: Float32[np.ndarray, "points 3"]
-    ) -> None:
-        """One cloud, written to `out`; `near` is room for a frame."""
+    ) -> Int64[np.ndarray, "points"]:
+        """One cloud, written to `out`; `near` is room for a frame. Returns which of the frame's points it is."""
         generator = numpy_generator(self.seed, "sample", epoch, index)
         available = int(self.store.counts[index])
         rows = draw_rows(generator, available, self.points)
@@ -134,6 +147,7 @@ class FrameLoader:
         many = math.gcd(len(out), 64)
         blocks = out.reshape(-1, 3 * many)
         blocks += np.tile(shift, many)
+        return rows
 
 
 def draw_rows(generator: np.random.Generator, available: int, wanted: int) -> Int64[np.ndarray, "wanted"]:

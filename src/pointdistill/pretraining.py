@@ -17,7 +17,8 @@ from pointdistill.files import exclusive, read_json, write_json, write_text
 from pointdistill.loader import FrameLoader
 from pointdistill.methods.controls import PermutedTargets
 from pointdistill.methods.distill import Distill, DistillConfig
-from pointdistill.methods.point_mae import PointMAE
+from pointdistill.methods.local_alignment import CellsOf, LocalAlignment, LocalAlignmentConfig
+from pointdistill.methods.point_mae import PointMAE, PointMAEConfig
 from pointdistill.model_card import model_card
 from pointdistill.models.checkpoints import save_backbone
 from pointdistill.models.point_transformer import PointTransformer
@@ -32,13 +33,22 @@ SEEN = 512
 """Frames of the training store that are validated on where there is no other store."""
 
 
-def build_method(recipe: PretrainRecipe, store: FrameStore) -> Distill | PointMAE:
+def build_method(recipe: PretrainRecipe, store: FrameStore) -> Distill | PointMAE | LocalAlignment:
     """The recipe's method with freshly initialised weights (torch's default generator)."""
     backbone = PointTransformer(recipe.backbone)
+    if isinstance(recipe.method, PointMAEConfig):
+        return PointMAE(recipe.method, backbone)
+    mean, std = (torch.as_tensor(part) for part in store.target_statistics())
     if isinstance(recipe.method, DistillConfig):
-        mean, std = store.target_statistics()
-        return Distill(recipe.method, backbone, torch.as_tensor(mean), torch.as_tensor(std))
-    return PointMAE(recipe.method, backbone)
+        return Distill(recipe.method, backbone, mean, std)
+    return LocalAlignment(recipe.method, backbone, mean, std)
+
+
+def _cells(recipe: PretrainRecipe, store: FrameStore) -> CellsOf | None:
+    """Where points lie in the teacher's image, for methods that ask."""
+    if isinstance(recipe.method, LocalAlignmentConfig):
+        return CellsOf(store, recipe.method.image_side)
+    return None
 
 
 def train_loader(recipe: PretrainRecipe, store: FrameStore) -> FrameLoader:
@@ -51,6 +61,7 @@ def train_loader(recipe: PretrainRecipe, store: FrameStore) -> FrameLoader:
         seed=engine.seed,
         frame=frames.frame,
         augment=frames.augmentation,
+        cells=_cells(recipe, store),
         rank=distributed.rank(),
         ranks=distributed.ranks(),
     )
@@ -73,6 +84,7 @@ def validation_loader(recipe: PretrainRecipe, store: FrameStore, most: int | Non
         augment=None,
         indices=np.linspace(0, len(store) - 1, count).round().astype(np.int64),
         drop_last=False,
+        cells=_cells(recipe, store),
         rank=distributed.rank(),
         ranks=distributed.ranks(),
     )

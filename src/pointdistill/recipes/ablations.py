@@ -6,12 +6,15 @@ from functools import partial
 from typing import Literal
 
 from pointdistill.methods.distill import DistillConfig
+from pointdistill.methods.local_alignment import LocalAlignmentConfig
 from pointdistill.recipes.paper import paper
 from pointdistill.recipes.quickstart import distillation
 from pointdistill.recipes.recipe import PretrainRecipe
 
 CLIP_FEATURE = "clip-feature-vit-768x12x12-patch32-224px-quick_gelu-512"
 """Identity of the teacher `clip-feature:` with CLIP ViT-B/32."""
+CLIP_PATCHES = CLIP_FEATURE.replace("feature", "patches")
+"""Identity of the teacher `clip-patches:` with the same."""
 
 
 def without_concepts(recipe: PretrainRecipe, reads: Literal["tokens", "pooled"] = "pooled") -> PretrainRecipe:
@@ -28,6 +31,13 @@ def without_captions(recipe: PretrainRecipe) -> PretrainRecipe:
     """Table 5, "w/o caption model": the target is CLIP's image feature, one vector: prepare the frames
     with `--teacher clip-feature:CLIP`."""
     return replace(recipe, name=f"{recipe.name}-no-captions", teacher=CLIP_FEATURE)
+
+
+def local_alignment(recipe: PretrainRecipe) -> PretrainRecipe:
+    """Table 5, "direct local alignment": patch tokens to CLIP's patch tokens, 7 x 7: prepare the frames with `--teacher
+    clip-patches:CLIP` (or `imagenet-map`)."""
+    method = LocalAlignmentConfig(standardise="none" if _method(recipe).standardise == "none" else "scalar")
+    return replace(recipe, name=f"{recipe.name}-local", teacher=CLIP_PATCHES, method=method)
 
 
 def untied(recipe: PretrainRecipe) -> PretrainRecipe:
@@ -63,6 +73,7 @@ _VARIANTS: dict[str, Callable[[PretrainRecipe], PretrainRecipe]] = {
     "tokens": partial(without_concepts, reads="tokens"),
     "pooled": partial(without_concepts, reads="pooled"),
     "no-captions": without_captions,
+    "local": local_alignment,
     "untied": untied,
     "mix": mixed_projector,
 }

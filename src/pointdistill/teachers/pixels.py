@@ -4,38 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-
-@dataclass(frozen=True)
-class CentreCrop:
-    """Where the pixels of one image size end up; pixel centres at integers, as everywhere.
-
-    Attributes:
-        original: width and height of the image.
-        resized: width and height before the crop.
-        left: columns cut off on the left; `top`: rows cut off above. Negative where the image is padded.
-        side: width and height of the crop.
-    """
-
-    original: tuple[int, int]
-    resized: tuple[int, int]
-    left: int
-    top: int
-    side: int
-
-    def place(self, pixels: Float[np.ndarray, "points 2"]) -> Float[np.ndarray, "points 2"]:
-        """Positions (column, row) in the crop of positions in the image; it reaches from -0.5 to side - 0.5."""
-        scale = np.array(self.resized, np.float64) / np.array(self.original)
-        return (pixels + 0.5) * scale - 0.5 - (self.left, self.top)
-
-    def cells(self, pixels: Float[np.ndarray, "points 2"], grid: int) -> Int64[np.ndarray, "points"]:
-        """Row-major cell, of `grid` x `grid` equal ones in the crop, that each position is in; -1 outside the crop."""
-        cell = np.floor((self.place(pixels) + 0.5) * (grid / self.side)).astype(np.int64)
-        inside = ((cell >= 0) & (cell < grid)).all(axis=1)
-        return np.where(inside, cell[:, 1] * grid + cell[:, 0], -1)
+from pointdistill.geometry.image_crop import CentreCrop, centre_crop
 
 
 @dataclass(frozen=True)
@@ -56,11 +29,7 @@ class Preprocessing:
 
     def crop(self, size: tuple[int, int]) -> CentreCrop:
         """Where an image of `size` (width, height) is cut."""
-        width, height = size
-        shorter = min(size)
-        resized = (self.resize * width // shorter, self.resize * height // shorter)
-        left, top = ((length - self.side) // 2 for length in resized)
-        return CentreCrop(size, resized, left, top, self.side)
+        return centre_crop(size, self.resize, self.side)
 
     def __call__(self, images: list[Image.Image]) -> Float[Tensor, "batch 3 side side"]:
         """The network's input; any mode that pillow converts to RGB."""
