@@ -10,7 +10,7 @@ from pointdistill.verbs.arguments import Axis, Positional, arg, at_least
 
 
 def world(
-    layout: Annotated[Literal["scannet", "modelnet40", "shapenetpart", "captions"], Positional],
+    layout: Annotated[Literal["scannet", "modelnet40", "shapenetpart", "shapenet55", "captions"], Positional],
     out: Annotated[Path, Positional, arg(metavar="OUT")],
     count: int = 8,
     frames: int = 60,
@@ -23,8 +23,9 @@ def world(
     Args:
         layout: whose format.
         out: folder to write into.
-        count: rooms (scannet, captions) or objects a class (modelnet40, shapenetpart) for training; a quarter as many
-            for validation and for test, but for captions, which have no such splits.
+        count: rooms (scannet, captions) or objects a class (modelnet40, shapenetpart, shapenet55) for training; a
+            quarter as many for validation and for test, but for captions, which have no such splits, and shapenet55,
+            which has none for validation.
         frames: frames a room (scannet, captions).
         rate: frames a second of the walk through a room (scannet).
         frames_only: leave out the fused mesh and its labels (scannet).
