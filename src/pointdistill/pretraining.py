@@ -1,5 +1,6 @@
 """A pre-training recipe on a store: build the method, train it, write backbone, method and provenance."""
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -24,9 +25,16 @@ from pointdistill.models.point_transformer import PointTransformer
 from pointdistill.recipes.paper import paper
 from pointdistill.recipes.quickstart import quickstart
 from pointdistill.recipes.recipe import PretrainRecipe, as_json, recipe_hash
+from pointdistill.recipes.shapenet55 import point_mae_shapenet55
 from pointdistill.store import FrameStore
 from pointdistill.tensors import save_tensors
 
+NAMED: dict[str, Callable[[], PretrainRecipe]] = {
+    "paper": paper,
+    "quickstart": lambda: quickstart("full").pretrain,
+    "point-mae-shapenet55": point_mae_shapenet55,
+}
+"""The recipes that `pointdistill pretrain` knows by name."""
 SEEN = 512
 """Frames of the training store that are validated on where there is no other store."""
 
@@ -38,6 +46,15 @@ def build_method(recipe: PretrainRecipe, store: FrameStore) -> Distill | PointMA
         mean, std = store.target_statistics()
         return Distill(recipe.method, backbone, torch.as_tensor(mean), torch.as_tensor(std))
     return PointMAE(recipe.method, backbone)
+
+
+def _require_targets(recipe: PretrainRecipe, store: FrameStore) -> None:
+    """Raises RecipeError where a distillation is given shapes that no teacher has seen."""
+    if isinstance(recipe.method, DistillConfig) and not store.has_targets:
+        raise RecipeError(
+            f"{store.path}: holds shapes without a teacher's targets, which the recipe {recipe.name} distils. "
+            "Take a recipe that reconstructs, or a store of frames"
+        )
 
 
 def train_loader(recipe: PretrainRecipe, store: FrameStore) -> FrameLoader:
@@ -108,8 +125,9 @@ def run_pretrain(
         The content of result.json: steps, seconds, held-out figures, the curve.
 
     Raises:
-        RecipeError: `out` holds a run of another recipe or other data, the store has too few frames, there are more
-            processes than frames in a batch, or the two stores hold no targets of the same teacher.
+        RecipeError: `out` holds a run of another recipe or other data, the store has too few frames, or no targets to
+            distil, there are more processes than frames in a batch, or the two stores hold no targets of the same
+            teacher.
     """
     train_store, heldout_store = _stores(data, heldout, teacher)
     data_hashes = {"data": train_store.manifest_hash, "heldout": heldout_store and heldout_store.manifest_hash}
@@ -118,6 +136,7 @@ def run_pretrain(
         result = read_json(Path(out) / "result.json")
         _require_identity(Path(out), result, identity)
         return result
+    _require_targets(recipe, train_store)
     if len(train_store) < recipe.engine.batch_size:
         raise RecipeError(
             f"{data}: {len(train_store)} frames are fewer than one batch of {recipe.engine.batch_size}. "
@@ -207,6 +226,8 @@ def _stores(data: Path, heldout: Path | None, teacher: str | None) -> tuple[Fram
     train = FrameStore.open(data, teacher)
     if heldout is None:
         return train, None
+    if not train.has_targets:
+        return train, FrameStore.open(heldout)
     if targets.folder_of(heldout, train.teacher) not in targets.finished(heldout):
         there = ", ".join(folder.name for folder in targets.finished(heldout)) or "no teacher"
         raise RecipeError(
@@ -222,6 +243,7 @@ def require_papers_store(recipe: PretrainRecipe, store: FrameStore) -> None:
     Raises:
         RecipeError: its frames are others than the recipe's, or hold fewer points.
     """
+    _require_targets(recipe, store)
     frames, found = recipe.frames, store.manifest
     wanted = {"source": f"scannet {frames.split}", "every": frames.every}
     differing = [f"{name} {found[name]} instead of {value}" for name, value in wanted.items() if found[name] != value]
@@ -274,7 +296,7 @@ def run_named_recipe(
     """
     distributed.require_device(device)
     with distributed.processes(device) as own:
-        recipe = paper() if name == "paper" else quickstart("full").pretrain
+        recipe = NAMED[name]()
         if name == "paper":
             require_papers_store(recipe, FrameStore.open(data, teacher))
         _warn_of_heldout(*_stores(data, heldout, teacher))

@@ -173,7 +173,10 @@ def select(root: str | Path, split: str = _DEFAULT_SPLIT) -> Selection:
     root, layout = Path(root), layout_of(root)
     if not layout.records:
         problem = f"is {layout.title}: no RGB-D recordings to prepare frames from"
-        raise DataError(root, problem, "Name a folder of recordings, or add --labels.")
+        remedy = (
+            "In Python: prepare_shapes." if layout == SHAPENET55 else "Name a folder of recordings, or add --labels."
+        )
+        raise DataError(root, problem, remedy)
     if layout == SCANNET:
         return Selection(layout, split, [*scannet.recordings(root, split)])
     found = image_recordings(root)

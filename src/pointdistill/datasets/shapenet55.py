@@ -62,9 +62,9 @@ class ShapeNet55:
         """The split's list."""
         return [self.root / LISTS / f"{split}.txt"]
 
-    def count(self, split: str) -> int:
-        """How many shapes the split's list names."""
-        return len(self._lines(split))
+    def clouds(self, split: str) -> list[Path]:
+        """The files that the split's list names, whether they are there or not."""
+        return [self.root / CLOUDS / name for _, name in self._lines(split)]
 
     def walk(self, split: str, points: int | None = None) -> Iterator[Shape | DataError]:
         """Read a split: its shapes, y up as published, and an error for each problem, so that one pass finds them all.

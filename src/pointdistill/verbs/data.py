@@ -56,11 +56,12 @@ def prepare(
     """Walk RGB-D recordings, run the frozen teacher once a frame, write a store of clouds and targets.
 
     On a finished store, another teacher's targets are added to what is there. With --labels: parse labelled scenes,
-    objects or part-labelled shapes into a store for `finetune` and `evaluate` instead.
+    objects or part-labelled shapes into a store for `finetune` and `evaluate` instead. Of ShapeNet-55: a store of its
+    clouds without targets, for recipes that reconstruct.
 
     Args:
         data: folder of the data set: ScanNetV2, TUM RGB-D, 7-Scenes, Redwood or Open3D, or one with recording.json;
-            with --labels ScanNetV2, ModelNet40, ScanObjectNN or ShapeNetPart.
+            with --labels ScanNetV2, ModelNet40, ScanObjectNN or ShapeNetPart; ShapeNet-55.
         out: folder of the store.
         labels: the labelled data of the folder instead of its recordings.
         split: which split list to take recordings from, default train; `all` takes every recording. A folder without
@@ -81,6 +82,7 @@ def prepare(
 
     from pointdistill.cluster import cluster_executor
     from pointdistill.prepare import prepare_frames
+    from pointdistill.prepare_shapes import holds_shapes, prepare_shapes
     from pointdistill.teachers.named import teacher_factory
 
     at_least(1, every=every, points=points, keep_images=keep_images, workers=workers)
@@ -92,6 +94,10 @@ def prepare(
         raise PointdistillError("--variant belongs to --labels. Leave it out")
     if len(split) > 1:
         raise PointdistillError("several --split belong to --labels; recordings are prepared a split a store")
+    if holds_shapes(data):
+        _refuse("Leave it out for shapes", teacher=teacher, keep_images=keep_images, up=up, scheduler=scheduler)
+        prepare_shapes(data, out, split[0] if split else "train", points)
+        return
     if scheduler and workers:
         raise PointdistillError("--scheduler and --workers exclude each other: the cluster has its own workers")
     if scheduler:  # its workers may stand in other folders
@@ -117,11 +123,16 @@ def _prepare_labels(
 ) -> None:
     from pointdistill.prepare import in_words, prepare_labels
 
-    given = next((name for name, value in of_frames.items() if value is not None), None)
-    if given:
-        raise PointdistillError(f"--{given.replace('_', '-')} belongs to recordings. Leave it out with --labels")
+    _refuse("Leave it out with --labels", **of_frames)
     store = prepare_labels(data, out, splits, workers, variant)
     print(f"{store.path}: {in_words(store)}")
+
+
+def _refuse(remedy: str, **of_frames: object) -> None:
+    """Raises PointdistillError if one of these is given."""
+    given = next((name for name, value in of_frames.items() if value is not None), None)
+    if given:
+        raise PointdistillError(f"--{given.replace('_', '-')} belongs to recordings. {remedy}")
 
 
 def doctor(path: Annotated[Path, Positional, arg(metavar="PATH")], every: int = 25, points: int = 32):

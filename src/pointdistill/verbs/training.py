@@ -30,7 +30,7 @@ def teacher(
 
 
 def pretrain(
-    recipe: Annotated[Literal["paper", "quickstart"], Positional],
+    recipe: Annotated[Literal["paper", "quickstart", "point-mae-shapenet55"], Positional],
     data: Path,
     out: Path = Path("pretrained"),
     heldout: Path | None = None,
@@ -46,7 +46,7 @@ def pretrain(
     On several processes: torchrun --nproc-per-node N -m pointdistill pretrain ... learns the same.
 
     Args:
-        recipe: a named recipe; `paper` is Table 8.
+        recipe: a named recipe; `paper` is Table 8; `point-mae-shapenet55` reconstructs, and needs no targets.
         data: store written by `prepare`.
         out: folder of log, checkpoints and backbone.safetensors.
         heldout: store of other scans, for the held-out R^2; without it figures are of some frames trained on.
