@@ -87,3 +87,22 @@ def write_scanobjectnn(root: Path, points: int = 40) -> dict[str, tuple[np.ndarr
                 file["mask"] = np.where(clouds[..., 0] > 0, 1, -1).astype(np.int32)
             written[name] = clouds, labels
     return written
+
+
+def write_shapenet55(root: Path, points: int = 40) -> dict[str, dict[str, np.ndarray]]:
+    """ShapeNet-55 of Point-BERT: five training and two test shapes; returns each split's clouds by their files' names,
+    in the lists' order. Model ids may hold dashes, as some of the release's do."""
+    generator = np.random.default_rng(5)
+    names = {
+        "train": ("03001627-1a2b", "02691156-u60-41-44", "04379243-ff00", "03001627-0b.1", "02691156-3c"),
+        "test": ("04379243-aa", "03001627-bb"),
+    }
+    (root / "shapenet_pc").mkdir(parents=True)
+    (root / "ShapeNet-55").mkdir()
+    written: dict[str, dict[str, np.ndarray]] = {}
+    for split, of_split in names.items():
+        written[split] = {f"{name}.npy": generator.normal(0, 0.2, (points, 3)).astype(np.float32) for name in of_split}
+        for name, cloud in written[split].items():
+            np.save(root / "shapenet_pc" / name, cloud)
+        (root / "ShapeNet-55" / f"{split}.txt").write_text("".join(f"{name}\n" for name in written[split]))
+    return written

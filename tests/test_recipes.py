@@ -23,7 +23,8 @@ from pointdistill.models.checkpoints import load_backbone
 from pointdistill.models.point_transformer import BACKBONES
 from pointdistill.prepare import FrameSettings, prepare_recordings
 from pointdistill.pretraining import build_method, require_papers_store, run_pretrain, summary, train_loader
-from pointdistill.recipes.ablations import CLIP_FEATURE, CLIP_PATCHES, pretraining_recipes
+from pointdistill.recipes.ablations import CLIP_FEATURE, CLIP_PATCHES
+from pointdistill.recipes.named import pretraining_recipes
 from pointdistill.recipes.paper import paper
 from pointdistill.recipes.quickstart import Mode, distillation, point_mae, quickstart
 from pointdistill.recipes.recipe import PretrainRecipe, as_json, recipe_hash

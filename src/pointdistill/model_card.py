@@ -48,14 +48,20 @@ def _facts(card: dict[str, Any], result: dict[str, Any], processes: int) -> dict
     engine, frames, backbone = recipe["engine"], recipe["frames"], recipe["backbone"]
     shape = " x ".join(str(size) for size in teacher["target_shape"])
     control = "; the targets were permuted between frames: a control" if data["targets_permuted"] else ""
+    of_teacher = {
+        "teacher": f"{teacher['identity']}, weights {teacher['weights_hash'][:12]}, targets of {shape}{control}",
+        "terms of the teacher": _terms(teacher["identity"]),
+    }
+    frames_of = f"{data['frames']:,} frames of {data['scans']:,} scans"
+    if not teacher["weights_hash"]:  # shapes, which no teacher has seen
+        of_teacher, frames_of = {"teacher": "none"}, f"{data['frames']:,} shapes"
     return {
         "backbone": f"{backbone['depth']} blocks of width {backbone['width']}, {backbone['heads']} heads; "
         f"{backbone['groups']} patches of {backbone['group_size']} points",
         "input": f"{frames['points']} points (x, y, z), centred, in the unit sphere; {_AXES[frames['frame']]}",
-        "data": f"{data['frames']:,} frames of {data['scans']:,} scans ({data['source']}), store {data['store'][:12]}",
+        "data": f"{frames_of} ({data['source']}), store {data['store'][:12]}",
         "terms of the data": data["terms"],
-        "teacher": f"{teacher['identity']}, weights {teacher['weights_hash'][:12]}, targets of {shape}{control}",
-        "terms of the teacher": _terms(teacher["identity"]),
+        **of_teacher,
         "training": f"{result['steps']:,} steps of {engine['batch_size']} frames (epochs: {engine['epochs']}), AdamW "
         f"{engine['lr']:g}, weight decay {engine['weight_decay']:g}, {engine['precision']}, seed {engine['seed']}; "
         f"{processes} process{'es' if processes > 1 else ''}, {result['seconds']:.0f} s",

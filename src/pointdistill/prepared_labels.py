@@ -200,6 +200,8 @@ def prepare_labels(
         remedy = (
             "Name a folder of ScanNetV2's labelled scenes, ModelNet40, ScanObjectNN or ShapeNetPart (docs/data.md)."
         )
+        if layout == layouts.SHAPENET55:
+            remedy = "Leave --labels out: its shapes are to pre-train on (docs/data.md)."
         raise DataError(root, f"is {layout.title}: holds no lists of labelled data", remedy)
     absent = next((split for split in splits if split not in lists), None)
     if absent:

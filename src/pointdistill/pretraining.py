@@ -22,7 +22,7 @@ from pointdistill.methods.point_mae import PointMAE, PointMAEConfig
 from pointdistill.model_card import model_card
 from pointdistill.models.checkpoints import save_backbone
 from pointdistill.models.point_transformer import PointTransformer
-from pointdistill.recipes.ablations import pretraining_recipes
+from pointdistill.recipes.named import pretraining_recipes
 from pointdistill.recipes.recipe import PretrainRecipe, as_json, recipe_hash
 from pointdistill.store import FrameStore
 from pointdistill.tensors import save_tensors
@@ -49,6 +49,15 @@ def _cells(recipe: PretrainRecipe, store: FrameStore) -> CellsOf | None:
     if isinstance(recipe.method, LocalAlignmentConfig):
         return CellsOf(store, recipe.method.image_side)
     return None
+
+
+def _require_targets(recipe: PretrainRecipe, store: FrameStore) -> None:
+    """Raises RecipeError where what learns from a teacher is given shapes that none has seen."""
+    if not isinstance(recipe.method, PointMAEConfig) and not store.has_targets:
+        raise RecipeError(
+            f"{store.path}: holds shapes without a teacher's targets, which the recipe {recipe.name} learns from. "
+            "Take a recipe that reconstructs, or a store of frames"
+        )
 
 
 def train_loader(recipe: PretrainRecipe, store: FrameStore) -> FrameLoader:
@@ -121,8 +130,9 @@ def run_pretrain(
         The content of result.json: steps, seconds, held-out figures, the curve.
 
     Raises:
-        RecipeError: `out` holds a run of another recipe or other data, the store has too few frames, there are more
-            processes than frames in a batch, or the two stores hold no targets of the same teacher.
+        RecipeError: `out` holds a run of another recipe or other data, the store has too few frames, or no targets to
+            distil, there are more processes than frames in a batch, or the two stores hold no targets of the same
+            teacher.
     """
     train_store, heldout_store = _stores(data, heldout, teacher)
     data_hashes = {"data": train_store.manifest_hash, "heldout": heldout_store and heldout_store.manifest_hash}
@@ -131,6 +141,7 @@ def run_pretrain(
         result = read_json(Path(out) / "result.json")
         _require_identity(Path(out), result, identity)
         return result
+    _require_targets(recipe, train_store)
     if len(train_store) < recipe.engine.batch_size:
         raise RecipeError(
             f"{data}: {len(train_store)} frames are fewer than one batch of {recipe.engine.batch_size}. "
@@ -220,6 +231,8 @@ def _stores(data: Path, heldout: Path | None, teacher: str | None) -> tuple[Fram
     train = FrameStore.open(data, teacher)
     if heldout is None:
         return train, None
+    if not train.has_targets:
+        return train, FrameStore.open(heldout)
     if targets.folder_of(heldout, train.teacher) not in targets.finished(heldout):
         there = ", ".join(folder.name for folder in targets.finished(heldout)) or "no teacher"
         raise RecipeError(
@@ -235,6 +248,7 @@ def require_papers_store(recipe: PretrainRecipe, store: FrameStore) -> None:
     Raises:
         RecipeError: its frames are others than the recipe's, or hold fewer points.
     """
+    _require_targets(recipe, store)
     frames, found = recipe.frames, store.manifest
     wanted = {"source": f"scannet {frames.split}", "every": frames.every}
     differing = [f"{name} {found[name]} instead of {value}" for name, value in wanted.items() if found[name] != value]

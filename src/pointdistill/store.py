@@ -1,6 +1,6 @@
 """Prepared frames and one teacher's targets of them: memory-mapped arrays, one row a frame, and their manifests.
 
-Written by prepare.py, read by loader.py.
+Written by prepare.py, or by prepare_shapes.py without cameras and targets; read by loader.py.
 """
 
 import io
@@ -37,11 +37,17 @@ FIELDS: dict[str, str] = {
     "frames": "int32",
 }
 """The arrays of a store's frames, one .npy each, and their types; the targets are `targets.DTYPE`."""
+SHAPE_FIELDS = ("points", "counts", "lower", "step", "centre", "scale", "scans", "frames")
+"""Those of them that a store of shapes has: no camera saw these, and no teacher."""
+NO_TEACHER: dict[str, Any] = {"identity": "none", "weights_hash": "", "target_shape": [0, 0]}
 
 
 @dataclass(frozen=True)
 class FrameStore:
     """Frames of a store; all arrays have one row a frame. Metres; camera frame is x right, y down, z forward.
+
+    A shape (`prepare_shapes`) is a frame of its own scan, z up, in its data set's unit. Its cameras and pose are
+    identities, its images of no size, and its targets empty: for methods that need none.
 
     Attributes:
         path: the store's folder.
@@ -96,7 +102,12 @@ class FrameStore:
         content = frames_manifest(path)
         for name, entry in content["files"].items():
             _check_file(path / name, entry, verify)
-        arrays = {name: _map(path / f"{name}.npy", content["files"][f"{name}.npy"]) for name in FIELDS}
+        fields = SHAPE_FIELDS if content["kind"] == "shapes" else FIELDS
+        arrays = {name: _map(path / f"{name}.npy", content["files"][f"{name}.npy"]) for name in fields}
+        if content["kind"] == "shapes":
+            if teacher is not None:
+                raise DataError(path, "holds shapes, which no teacher has seen", "Leave the teacher out.")
+            return cls(path, content, {"teacher": NO_TEACHER}, **arrays, **_unseen(content["frames"]))
         folder = targets.choose(path, teacher)
         of_targets = _targets_manifest(path, folder)
         entry = of_targets["files"][targets.ARRAY]
@@ -117,8 +128,13 @@ class FrameStore:
         return self.manifest.get("up", "z")
 
     @property
+    def has_targets(self) -> bool:
+        """Whether a teacher said anything about the frames; none did about shapes."""
+        return self.manifest["kind"] == "frames"
+
+    @property
     def teacher(self) -> dict[str, Any]:
-        """identity, weights_hash and target_shape of the teacher."""
+        """identity, weights_hash and target_shape of the teacher; `NO_TEACHER` of shapes."""
         return self.targets_manifest["teacher"]
 
     @property
@@ -132,7 +148,10 @@ class FrameStore:
 
     @property
     def manifest_hash(self) -> str:
-        """sha256 of the targets' manifest, and through the hashes in it of the frames and of these targets alone."""
+        """sha256 of the targets' manifest, and through the hashes in it of the frames and of these targets alone; of
+        shapes, of their own."""
+        if not self.has_targets:
+            return manifest.file_sha256(self.path / manifest.NAME)
         return manifest.file_sha256(targets.folder_of(self.path, self.teacher) / manifest.NAME)
 
     def cloud(self, index: int) -> Float32[np.ndarray, "points 3"]:
@@ -192,7 +211,7 @@ def frames_manifest(path: Path) -> dict[str, Any]:
         DataError: it is not there (preparation did not finish), damaged, or of another format.
     """
     content = manifest.read(path)
-    if content.get("kind") != "frames" or content.get("format") != FORMAT:
+    if content.get("kind") not in ("frames", "shapes") or content.get("format") != FORMAT:
         raise DataError(path / manifest.NAME, f"is not of a frame store of format {FORMAT}", manifest.AGAIN)
     return content
 
@@ -202,6 +221,15 @@ def kept_frames(path: Path) -> dict[str, tuple[int, ...]]:
     content = frames_manifest(path)
     scans, frames = (_map(path / f"{name}.npy", content["files"][f"{name}.npy"]) for name in ("scans", "frames"))
     return {name: tuple(frames[scans == number].tolist()) for number, name in enumerate(content["scans"])}
+
+
+def _unseen(shapes: int) -> dict[str, np.ndarray]:
+    """The fields of shapes that no camera saw; views of one row, whatever their number."""
+    identity = np.broadcast_to(np.eye(4, dtype=np.float32), (shapes, 4, 4))
+    size = np.broadcast_to(np.zeros(2, np.int32), (shapes, 2))
+    matrices = ("colour_intrinsics", "depth_intrinsics", "colour_to_depth", "poses")
+    targets_of_none = np.empty((shapes, *NO_TEACHER["target_shape"]), targets.DTYPE)
+    return {**dict.fromkeys(matrices, identity), "colour_size": size, "depth_size": size, "targets": targets_of_none}
 
 
 def _targets_manifest(path: Path, folder: Path) -> dict[str, Any]:

@@ -36,13 +36,13 @@ def assemble_frames(out: Path, scans: list[str], settings: dict[str, Any]) -> No
     if settings["keep_images"]:
         names += _write_images(out, scans, frames)
     for name in names:
-        _partial(out, name).replace(out / name)
+        partial(out, name).replace(out / name)
     content = {
         **settings,
         "frames": frames,
         "skipped": skipped,
         "skipped_count": len(skipped),
-        "files": {name: _describe(out / name) for name in track(names, "hashing")},
+        "files": {name: describe(out / name) for name in track(names, "hashing")},
     }
     manifest.write(out, content)
     shutil.rmtree(out / "parts")
@@ -57,23 +57,24 @@ def assemble_targets(out: Path, folder: Path, settings: dict[str, Any]) -> None:
     """
     kept = kept_frames(out)
     shape = (sum(len(numbers) for numbers in kept.values()), *settings["teacher"]["target_shape"])
-    with _partial(folder, ARRAY).open("wb") as file:
-        _write_header(file, DTYPE, shape)
+    with partial(folder, ARRAY).open("wb") as file:
+        write_header(file, DTYPE, shape)
         for (scan, numbers), part in zip(kept.items(), _parts(folder, list(kept)), strict=True):
             require_same_frames(scan, out, numbers, part["frames"].tolist())
             file.write(part["targets"].tobytes())
-        _to_disk(file)
-    _partial(folder, ARRAY).replace(folder / ARRAY)
+        to_disk(file)
+    partial(folder, ARRAY).replace(folder / ARRAY)
     content = {
         **settings,
         "frames": manifest.file_sha256(out / manifest.NAME),
-        "files": {ARRAY: _describe(folder / ARRAY)},
+        "files": {ARRAY: describe(folder / ARRAY)},
     }
     manifest.write(folder, content)
     shutil.rmtree(folder / "parts")
 
 
-def _partial(out: Path, name: str) -> Path:
+def partial(out: Path, name: str) -> Path:
+    """Where a file is while it is written."""
     return out / f"{name}.partial"
 
 
@@ -97,9 +98,9 @@ def _survey(out: Path, scans: list[str]) -> tuple[list[np.ndarray], dict[str, tu
 def _write_arrays(out: Path, scans: list[str], frames: int, shapes: dict[str, tuple[int, ...]]) -> None:
     """Each array as .npy, written from front to back: through a memory map, a full disk would kill the process."""
     with ExitStack() as stack:
-        files = {name: stack.enter_context(_partial(out, f"{name}.npy").open("wb")) for name in FIELDS}
+        files = {name: stack.enter_context(partial(out, f"{name}.npy").open("wb")) for name in FIELDS}
         for name, file in files.items():
-            _write_header(file, FIELDS[name], (frames, *shapes[name]))
+            write_header(file, FIELDS[name], (frames, *shapes[name]))
         for number, part in enumerate(track(_parts(out, scans), "putting scans together", len(scans))):
             counts = part["counts"]
             for name, file in files.items() if len(counts) else ():
@@ -112,35 +113,38 @@ def _write_arrays(out: Path, scans: list[str], frames: int, shapes: dict[str, tu
                     rows = part[name]
                 file.write(rows.astype(FIELDS[name]).tobytes())
         for file in files.values():
-            _to_disk(file)
+            to_disk(file)
 
 
 def _write_images(out: Path, scans: list[str], frames: int) -> list[str]:
     """All jpegs one after the other, and where each begins; the last offset is the end."""
     sizes = [np.zeros(1, np.int64)]
-    with _partial(out, "images.bin").open("wb") as file:
+    with partial(out, "images.bin").open("wb") as file:
         for part in _parts(out, scans):
             file.write(part["images"].tobytes())
             sizes.append(part["image_bytes"])
-        _to_disk(file)
-    with _partial(out, "image_offsets.npy").open("wb") as file:
-        _write_header(file, "int64", (frames + 1,))
+        to_disk(file)
+    with partial(out, "image_offsets.npy").open("wb") as file:
+        write_header(file, "int64", (frames + 1,))
         file.write(np.cumsum(np.concatenate(sizes)).tobytes())
-        _to_disk(file)
+        to_disk(file)
     return ["images.bin", "image_offsets.npy"]
 
 
-def _write_header(file: BinaryIO, dtype: str, shape: tuple[int, ...]) -> None:
+def write_header(file: BinaryIO, dtype: str, shape: tuple[int, ...]) -> None:
+    """Begin a .npy file whose rows follow."""
     description = np.lib.format.dtype_to_descr(np.dtype(dtype))
     np.lib.format.write_array_header_1_0(file, {"descr": description, "fortran_order": False, "shape": shape})
 
 
-def _to_disk(file: BinaryIO) -> None:
+def to_disk(file: BinaryIO) -> None:
+    """Wait until the disk has what was written."""
     file.flush()
     os.fsync(file.fileno())
 
 
-def _describe(path: Path) -> dict[str, Any]:
+def describe(path: Path) -> dict[str, Any]:
+    """What a manifest says of a file: bytes, sha256, and of an array type and shape."""
     entry: dict[str, Any] = {"bytes": path.stat().st_size, "sha256": manifest.file_sha256(path)}
     if path.suffix == ".npy":
         array = np.load(path, mmap_mode="r", allow_pickle=False)

@@ -8,7 +8,7 @@ import pytest
 
 from pointdistill.errors import DataError
 from pointdistill.world.classes import CLASSES, PARTS
-from pointdistill.world.objects import object_cloud, write_modelnet40, write_shapenetpart
+from pointdistill.world.objects import object_cloud, write_modelnet40, write_shapenet55, write_shapenetpart
 from pointdistill.world.seeds import SEEDS
 
 SEEDS_OF = {"train": SEEDS["objects_train"], "val": SEEDS["objects_val"], "test": SEEDS["objects_test"]}
@@ -64,6 +64,23 @@ def test_shapenet_layout(shapenet: Path):
             category = next(name for name, offset in synsets.items() if offset == synset)
             assert folder == "shape_data" and rows.shape == (128, 7)
             assert set(rows[:, 6].astype(int)) <= {int(part) for part in parts[category]["parts"]}
+
+
+def test_shapenet55_layout(tmp_path: Path):
+    seeds = {"train": SEEDS["objects_pretrain"], "test": SEEDS["objects_heldout"]}
+    write_shapenet55(tmp_path, seeds, {"train": 2, "test": 1}, points=128, workers=1)
+    lists = {split: (tmp_path / "ShapeNet-55" / f"{split}.txt").read_text().split() for split in seeds}
+    every = [*lists["train"], *lists["test"]]
+    assert sorted(every) == sorted(path.name for path in (tmp_path / "shapenet_pc").iterdir())
+    assert len(lists["train"]) == 2 * len(CLASSES) and len(lists["test"]) == len(CLASSES)
+    assert len({name.split("-")[0] for name in lists["test"]}) == len(CLASSES)
+    clouds = [np.load(tmp_path / "shapenet_pc" / name) for name in every]
+    assert {(cloud.shape, str(cloud.dtype)) for cloud in clouds} == {((128, 3), "float32")}
+    assert len({cloud.tobytes() for cloud in clouds}) == len(every)
+    name = f"{90_000_001 + CLASSES.index('chair')}-{seeds['test'][0]:08d}.npy"
+    np.testing.assert_array_equal(
+        np.load(tmp_path / "shapenet_pc" / name), object_cloud("chair", seeds["test"][0], 128)[0].astype(np.float32)
+    )
 
 
 def test_up_is_y_and_part_names_are_true():

@@ -11,4 +11,5 @@ def test_ranges_are_disjoint_and_wide():
 
 def test_every_stage_has_its_seeds():
     rooms = {"teacher_train", "teacher_test", "pretrain", "pretrain_heldout", "train", "val", "test"}
-    assert set(SEEDS) == rooms | {"objects_train", "objects_val", "objects_test"}
+    objects = {f"objects_{name}" for name in ("train", "val", "test", "pretrain", "heldout")}
+    assert set(SEEDS) == rooms | objects

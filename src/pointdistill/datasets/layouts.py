@@ -12,6 +12,7 @@ from pointdistill.datasets.recording import Recording
 from pointdistill.datasets.rgbd import FolderRecording, plain, redwood, seven_scenes, tum
 from pointdistill.datasets.scannet import layout as scannet
 from pointdistill.datasets.scanobjectnn import VARIANTS, ScanObjectNN, is_scanobjectnn
+from pointdistill.datasets.shapenet55 import is_shapenet55
 from pointdistill.errors import DataError
 from pointdistill.files import read_text
 
@@ -49,6 +50,7 @@ MODELNET40 = Layout(
 )
 SCANOBJECTNN = Layout("scanobjectnn", "ScanObjectNN", "main_split/*_objectdataset*.h5", records=False)
 SHAPENETPART = Layout("shapenetpart", "ShapeNetPart", "synsetoffset2category.txt", records=False)
+SHAPENET55 = Layout("shapenet55", "ShapeNet-55", "shapenet_pc/ and ShapeNet-55/SPLIT.txt", records=False)
 OBJECTS = (MODELNET40, SCANOBJECTNN)
 CAPTIONS = Layout("captions", "captioned images", "captions.jsonl", records=False)
 
@@ -57,6 +59,7 @@ _DATA_SETS: tuple[tuple[Layout, Callable[[Path], bool]], ...] = (
     (MODELNET40, is_modelnet40),
     (SCANOBJECTNN, is_scanobjectnn),
     (SHAPENETPART, lambda root: (root / "synsetoffset2category.txt").is_file()),
+    (SHAPENET55, is_shapenet55),
     (CAPTIONS, lambda root: (root / "captions.jsonl").is_file()),
 )
 _FORMATS = ((PLAIN, plain), (TUM, tum), (SEVEN_SCENES, seven_scenes), (REDWOOD, redwood))
@@ -170,7 +173,10 @@ def select(root: str | Path, split: str = _DEFAULT_SPLIT) -> Selection:
     root, layout = Path(root), layout_of(root)
     if not layout.records:
         problem = f"is {layout.title}: no RGB-D recordings to prepare frames from"
-        raise DataError(root, problem, "Name a folder of recordings, or add --labels.")
+        remedy = (
+            "In Python: prepare_shapes." if layout == SHAPENET55 else "Name a folder of recordings, or add --labels."
+        )
+        raise DataError(root, problem, remedy)
     if layout == SCANNET:
         return Selection(layout, split, [*scannet.recordings(root, split)])
     found = image_recordings(root)

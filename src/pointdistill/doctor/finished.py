@@ -44,6 +44,8 @@ def examine_finished(path: Path, points: int) -> Iterator[str] | None:
     kind = settings.get("kind")
     if kind == "frames":
         return _frames(path, settings)
+    if kind == "shapes":
+        return _shapes(path)
     return _labels(path, kind, points) if kind in _LABELLED else None
 
 
@@ -106,6 +108,16 @@ def _frames(path: Path, settings: dict[str, Any]) -> Iterator[str]:
     for folder in found:
         store = FrameStore.open(path, folder.name, verify=True)
         yield f"  targets of {store.teacher['identity']}, {list(store.target_shape)} each; all files are as written"
+
+
+def _shapes(path: Path) -> Iterator[str]:
+    if not manifest.is_there(path):
+        yield f"{path}: a store of shapes, not finished: the same prepare command begins it again"
+        return
+    content = frames_manifest(path)
+    yield f"{path}: a store of {content['frames']} shapes ({content['source']})"
+    points = FrameStore.open(path, verify=True).points.shape[1]
+    yield f"  {points} points each, z up, without targets (reconstruction needs none); all files are as written"
 
 
 def _labels(path: Path, kind: str, points: int) -> Iterator[str]:

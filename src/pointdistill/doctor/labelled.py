@@ -13,6 +13,7 @@ from pointdistill.datasets.problems import scene_problems
 from pointdistill.datasets.scannet.labels import read_label_map
 from pointdistill.datasets.scannet.layout import LABEL_TABLE, find_file, find_scan
 from pointdistill.datasets.scannet.scenes import has_labels, read_scene
+from pointdistill.datasets.shapenet55 import ShapeNet55
 from pointdistill.datasets.shapenetpart import PartShape, shapenetpart_splits, walk_shapenetpart
 from pointdistill.doctor.problem import Problem
 from pointdistill.errors import DataError
@@ -40,6 +41,8 @@ def examine_labelled(path: Path, layout: Layout, points: int) -> Iterator[str]:
         yield from _splits(path, layout, splits)
         for split in splits:
             yield from _shapes(split, walk_shapenetpart(path, split), points)
+    elif layout == layouts.SHAPENET55:
+        yield from _objects(ShapeNet55(path), layout, points)
     elif layout == layouts.SCANOBJECTNN:
         for variant in scanobjectnn.variants(path):
             yield f"  variant {variant}"

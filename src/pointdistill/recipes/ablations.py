@@ -1,14 +1,10 @@
 """The paper's ablations of the distillation (Table 5) as variants of a recipe: all else stays as it is."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import Literal
 
 from pointdistill.methods.distill import DistillConfig
 from pointdistill.methods.local_alignment import LocalAlignmentConfig
-from pointdistill.recipes.paper import paper
-from pointdistill.recipes.quickstart import distillation
 from pointdistill.recipes.recipe import PretrainRecipe
 
 CLIP_FEATURE = "clip-feature-vit-768x12x12-patch32-224px-quick_gelu-512"
@@ -66,20 +62,3 @@ def _method(recipe: PretrainRecipe) -> DistillConfig:
     if not isinstance(recipe.method, DistillConfig):
         raise ValueError(f"the recipe {recipe.name} does not distil: it has no such ablation")
     return recipe.method
-
-
-_BASES: dict[str, Callable[[], PretrainRecipe]] = {"paper": paper, "quickstart": distillation}
-_VARIANTS: dict[str, Callable[[PretrainRecipe], PretrainRecipe]] = {
-    "tokens": partial(without_concepts, reads="tokens"),
-    "pooled": partial(without_concepts, reads="pooled"),
-    "no-captions": without_captions,
-    "local": local_alignment,
-    "untied": untied,
-    "mix": mixed_projector,
-}
-
-
-def pretraining_recipes() -> dict[str, PretrainRecipe]:
-    """The pre-trainings that the command line knows by name: two bases, and each of them with one thing changed."""
-    bases = {name: make() for name, make in _BASES.items()}
-    return bases | {f"{name}-{kind}": vary(base) for name, base in bases.items() for kind, vary in _VARIANTS.items()}

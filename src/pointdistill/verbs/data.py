@@ -10,7 +10,7 @@ from pointdistill.verbs.arguments import Axis, Positional, arg, at_least
 
 
 def world(
-    layout: Annotated[Literal["scannet", "modelnet40", "shapenetpart", "captions"], Positional],
+    layout: Annotated[Literal["scannet", "modelnet40", "shapenetpart", "shapenet55", "captions"], Positional],
     out: Annotated[Path, Positional, arg(metavar="OUT")],
     count: int = 8,
     frames: int = 60,
@@ -23,8 +23,9 @@ def world(
     Args:
         layout: whose format.
         out: folder to write into.
-        count: rooms (scannet, captions) or objects a class (modelnet40, shapenetpart) for training; a quarter as many
-            for validation and for test, but for captions, which have no such splits.
+        count: rooms (scannet, captions) or objects a class (modelnet40, shapenetpart, shapenet55) for training; a
+            quarter as many for validation and for test, but for captions, which have no such splits, and shapenet55,
+            which has none for validation.
         frames: frames a room (scannet, captions).
         rate: frames a second of the walk through a room (scannet).
         frames_only: leave out the fused mesh and its labels (scannet).
@@ -55,11 +56,12 @@ def prepare(
     """Walk RGB-D recordings, run the frozen teacher once a frame, write a store of clouds and targets.
 
     On a finished store, another teacher's targets are added to what is there. With --labels: parse labelled scenes,
-    objects or part-labelled shapes into a store for `finetune` and `evaluate` instead.
+    objects or part-labelled shapes into a store for `finetune` and `evaluate` instead. Of ShapeNet-55: a store of its
+    clouds without targets, for recipes that reconstruct.
 
     Args:
         data: folder of the data set: ScanNetV2, TUM RGB-D, 7-Scenes, Redwood or Open3D, or one with recording.json;
-            with --labels ScanNetV2, ModelNet40, ScanObjectNN or ShapeNetPart.
+            with --labels ScanNetV2, ModelNet40, ScanObjectNN or ShapeNetPart; ShapeNet-55.
         out: folder of the store.
         labels: the labelled data of the folder instead of its recordings.
         split: which split list to take recordings from, default train; `all` takes every recording. A folder without
@@ -80,6 +82,7 @@ def prepare(
 
     from pointdistill.cluster import cluster_executor
     from pointdistill.prepare import prepare_frames
+    from pointdistill.prepare_shapes import holds_shapes, prepare_shapes
     from pointdistill.teachers.named import teacher_factory
 
     at_least(1, every=every, points=points, keep_images=keep_images, workers=workers)
@@ -91,6 +94,10 @@ def prepare(
         raise PointdistillError("--variant belongs to --labels. Leave it out")
     if len(split) > 1:
         raise PointdistillError("several --split belong to --labels; recordings are prepared a split a store")
+    if holds_shapes(data):
+        _refuse("Leave it out for shapes", teacher=teacher, keep_images=keep_images, up=up, scheduler=scheduler)
+        prepare_shapes(data, out, split[0] if split else "train", points)
+        return
     if scheduler and workers:
         raise PointdistillError("--scheduler and --workers exclude each other: the cluster has its own workers")
     if scheduler:  # its workers may stand in other folders
@@ -116,11 +123,16 @@ def _prepare_labels(
 ) -> None:
     from pointdistill.prepare import in_words, prepare_labels
 
-    given = next((name for name, value in of_frames.items() if value is not None), None)
-    if given:
-        raise PointdistillError(f"--{given.replace('_', '-')} belongs to recordings. Leave it out with --labels")
+    _refuse("Leave it out with --labels", **of_frames)
     store = prepare_labels(data, out, splits, workers, variant)
     print(f"{store.path}: {in_words(store)}")
+
+
+def _refuse(remedy: str, **of_frames: object) -> None:
+    """Raises PointdistillError if one of these is given."""
+    given = next((name for name, value in of_frames.items() if value is not None), None)
+    if given:
+        raise PointdistillError(f"--{given.replace('_', '-')} belongs to recordings. {remedy}")
 
 
 def doctor(path: Annotated[Path, Positional, arg(metavar="PATH")], every: int = 25, points: int = 32):

@@ -48,6 +48,7 @@ def pretrain(
     Args:
         recipe: `paper` is Table 8, `quickstart` the small one; with -tokens or -pooled (no concepts), -no-captions,
             -local, -untied or -mix one thing is changed, as in Table 5 (docs/paper.md).
+            `point-mae-shapenet55` reconstructs shapes, and needs no targets.
         data: store written by `prepare`.
         out: folder of log, checkpoints and backbone.safetensors.
         heldout: store of other scans, for the held-out R^2; without it figures are of some frames trained on.

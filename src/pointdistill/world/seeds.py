@@ -12,8 +12,10 @@ _NAMES = (
     "objects_train",
     "objects_val",
     "objects_test",
+    "objects_pretrain",
+    "objects_heldout",
 )
 
 SEEDS: dict[str, range] = {name: range(i * _WIDTH, (i + 1) * _WIDTH) for i, name in enumerate(_NAMES)}
 """Seeds of rooms (`teacher_*`, `pretrain*`, `train`, `val`, `test`) and of objects (`objects_*`, with or without part
-labels), each 100,000 wide."""
+labels; `objects_pretrain` and `objects_heldout` for pre-training), each 100,000 wide."""

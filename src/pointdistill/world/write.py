@@ -5,11 +5,11 @@ from typing import Literal
 
 from pointdistill.files import exclusive
 from pointdistill.world.captioned import write_captioned_images
-from pointdistill.world.objects import write_modelnet40, write_shapenetpart
+from pointdistill.world.objects import write_modelnet40, write_shapenet55, write_shapenetpart
 from pointdistill.world.scannet import ScanNetSettings, write_scannet
 from pointdistill.world.seeds import SEEDS
 
-Layout = Literal["scannet", "modelnet40", "shapenetpart", "captions"]
+Layout = Literal["scannet", "modelnet40", "shapenetpart", "shapenet55", "captions"]
 
 
 def write_world(
@@ -34,6 +34,9 @@ def _write(
         splits = {"train": SEEDS["train"][:count], "val": SEEDS["val"][:fewer], "test": SEEDS["test"][:fewer]}
         settings = ScanNetSettings(frames=frames, rate_hz=rate, frames_only=frames_only)
         write_scannet(out, splits, settings, workers)
+    elif layout == "shapenet55":
+        seeds = {"train": SEEDS["objects_pretrain"], "test": SEEDS["objects_heldout"]}
+        write_shapenet55(out, seeds, {"train": count, "test": fewer}, workers=workers)
     else:
         write = write_modelnet40 if layout == "modelnet40" else write_shapenetpart
         seeds = {split: SEEDS[f"objects_{split}"] for split in ("train", "val", "test")}

@@ -1,0 +1,28 @@
+"""The pre-trainings that the command line knows by name."""
+
+from collections.abc import Callable
+from functools import partial
+
+from pointdistill.recipes.ablations import local_alignment, mixed_projector, untied, without_captions, without_concepts
+from pointdistill.recipes.paper import paper
+from pointdistill.recipes.quickstart import distillation
+from pointdistill.recipes.recipe import PretrainRecipe
+from pointdistill.recipes.shapenet55 import point_mae_shapenet55
+
+_BASES: tuple[Callable[[], PretrainRecipe], ...] = (paper, distillation)
+_VARIANTS: dict[str, Callable[[PretrainRecipe], PretrainRecipe]] = {
+    "tokens": partial(without_concepts, reads="tokens"),
+    "pooled": partial(without_concepts, reads="pooled"),
+    "no-captions": without_captions,
+    "local": local_alignment,
+    "untied": untied,
+    "mix": mixed_projector,
+}
+_OTHERS: tuple[Callable[[], PretrainRecipe], ...] = (point_mae_shapenet55,)
+
+
+def pretraining_recipes() -> dict[str, PretrainRecipe]:
+    """Two distillations, each of them with one thing changed, and recipes of other data, by their names."""
+    bases = [make() for make in _BASES]
+    variants = [vary(base) for base in bases for vary in _VARIANTS.values()]
+    return {recipe.name: recipe for recipe in (*bases, *variants, *(make() for make in _OTHERS))}

@@ -1,0 +1,37 @@
+"""Pre-training on ShapeNet-55, as the rows of Tables 3 and 4 that the paper cites were: 1024 points, 64 patches of 32.
+
+Source: Point-MAE's cfgs/pretrain.yaml (https://github.com/Pang-Yatian/Point-MAE). One thing differs: it centres and
+scales each draw of 1024 points; here all points of a shape are what is centred and scaled (docs/paper.md).
+"""
+
+from pointdistill.augment import Augmentation
+from pointdistill.engine.pretrain import PretrainConfig
+from pointdistill.methods.point_mae import PointMAEConfig
+from pointdistill.models.decoder import DecoderConfig
+from pointdistill.models.point_transformer import BackboneConfig
+from pointdistill.recipes.recipe import FrameRecipe, PretrainRecipe
+
+
+def shapenet55(name: str, method: PointMAEConfig) -> PretrainRecipe:
+    """A method that needs no teacher, on the training list of ShapeNet-55."""
+    return PretrainRecipe(
+        name=name,
+        teacher="none",
+        backbone=BackboneConfig(width=384, depth=12, heads=6, groups=64, group_size=32),
+        method=method,
+        frames=FrameRecipe(
+            dataset="ShapeNet-55",
+            split="train",
+            every=1,
+            stored_points=8192,
+            points=1024,
+            frame="gravity",  # z up, as the shapes of all downstream data
+            augmentation=Augmentation(),
+        ),
+        engine=PretrainConfig(epochs=300, batch_size=128, lr=1e-3, weight_decay=5e-2, warmup_epochs=10),
+    )
+
+
+def point_mae_shapenet55() -> PretrainRecipe:
+    """Point-MAE as it was published: 60 % of the patches hidden, a decoder of 4 blocks, l2 Chamfer."""
+    return shapenet55("point-mae-shapenet55", PointMAEConfig(mask_ratio=0.6, decoder=DecoderConfig(depth=4, heads=6)))
