@@ -1,6 +1,6 @@
 """Shapes -> a store to pre-train on without a teacher: the clouds of ShapeNet-55 as frames that no camera saw.
 
-Reading all 52,470 takes minutes, so an interrupted run begins again; the manifest comes last.
+Reading them all is a matter of a minute, so an interrupted run begins again; the manifest comes last.
 """
 
 from collections.abc import Iterator, Sequence
