@@ -116,7 +116,7 @@ def test_recipe_is_point_maes_and_takes_two_steps(tmp_path):
     assert "| data | 5 shapes (shapenet55 train), store" in card and "| teacher | none |" in card and "z up" in card
     run = json.loads((tmp_path / "run/run.json").read_text())
     assert run["teacher"]["identity"] == run["recipe"]["teacher"] == "none"
-    with pytest.raises(RecipeError, match="shapes without a teacher's targets, which the recipe paper distils"):
+    with pytest.raises(RecipeError, match="shapes without a teacher's targets, which the recipe paper learns from"):
         run_pretrain(_tiny(paper()), tmp_path / "train", None, tmp_path / "distilled")
     assert not (tmp_path / "distilled").exists()
 
@@ -135,7 +135,7 @@ def test_from_the_world_to_a_store_by_command(tmp_path, capsys):
     for arguments, said in (
         (["prepare", raw, store, "--teacher", "imagenet"], "--teacher belongs to recordings. Leave it out for shapes"),
         (["prepare", raw, store, "--labels"], "Leave --labels out: its shapes are to pre-train on"),
-        (["pretrain", "paper", "--data", store, "--out", str(tmp_path / "run")], "which the recipe paper distils"),
+        (["pretrain", "paper", "--data", store, "--out", str(tmp_path / "run")], "which the recipe paper learns from"),
     ):
         with pytest.raises(SystemExit) as stopped:
             cli.main(arguments)
