@@ -9,6 +9,7 @@ from typing import Literal
 from pointdistill.augment import Augmentation
 from pointdistill.engine.pretrain import PretrainConfig
 from pointdistill.methods.distill import DistillConfig
+from pointdistill.methods.distill_reconstruction import DistillReconstructionConfig
 from pointdistill.methods.point_mae import PointMAEConfig
 from pointdistill.models.point_transformer import BackboneConfig
 from pointdistill.typed_json import read_typed
@@ -44,7 +45,7 @@ class PretrainRecipe:
     name: str
     teacher: str
     backbone: BackboneConfig
-    method: DistillConfig | PointMAEConfig
+    method: DistillConfig | PointMAEConfig | DistillReconstructionConfig
     frames: FrameRecipe
     engine: PretrainConfig
 
