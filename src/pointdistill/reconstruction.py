@@ -112,10 +112,11 @@ def table_7(
 
 
 def verdict(table: dict[str, ReconstructionLoss]) -> str:
-    """Whether the distilled encoder lowers the loss of a random decoder, as printed; and what a new decoder says."""
+    """Whether the distilled encoder lowers the loss of a random decoder as printed, by half at least (the paper's falls
+    to a 195th); and what a new decoder says."""
     ours, printed = _change(table, lambda row: row.chamfer), PUBLISHED["distillation"] / PUBLISHED["nothing"] - 1
     new = _change(table, lambda row: row.new_decoder)
-    falls = "falls" if ours < 0 else "does not fall"
+    falls = "falls as printed" if ours <= -0.5 else "does not fall as printed"
     return (
         f"with its decoder never trained, only distillation's loss {falls}: {ours:+.1%} against no training (the paper "
         f"prints {printed:+.1%}); with a decoder trained on each frozen encoder: {new:+.1%}"

@@ -3,7 +3,7 @@ reconstruction of the paper's own ablation (section 4.3.2), which masks what is 
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal, Self
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -77,7 +77,7 @@ class FrozenEncoderMAE(PointMAE):
         super().__init__(config, backbone)
         backbone.requires_grad_(False)
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> "FrozenEncoderMAE":
         """As every module's, but for the encoder: its statistics and its depth stay."""
         super().train(mode)
         self.backbone.eval()
