@@ -217,7 +217,7 @@ def test_every_deviation_of_the_quickstart_is_explained():
 
 
 SINCE_PUBLISHED: dict[str, dict[str, Any]] = {
-    "method": {"reads": "concepts"},
+    "method": {"reads": "concepts", "mask_at": "input"},
     "task": {"cuboid": None, "tokens": "patches", "radius": 0.2, "ball_size": 64, "farthest": 0, "vote_repeats": 1},
     "finetune": {"optimiser": "adamw", "decay_all": False, "warmup_start": None, "cosine_from_start": False},
     "decoder": {"angle_bins": None, "projection_layers": 2, "xavier": False, "skip_near_origin": False},

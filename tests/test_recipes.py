@@ -15,10 +15,12 @@ import torch
 from PIL import Image
 
 from pointdistill.distilled import load_distilled
+from pointdistill.engine.log import read_log
 from pointdistill.engine.optim import adamw
 from pointdistill.errors import CheckpointError, RecipeError
 from pointdistill.methods.base import Draw
 from pointdistill.methods.distill import Distill
+from pointdistill.methods.distill_reconstruction import MASKED_FEATURES, DistillReconstructionConfig
 from pointdistill.models.checkpoints import load_backbone
 from pointdistill.models.point_transformer import BACKBONES
 from pointdistill.prepare import FrameSettings, prepare_recordings
@@ -28,9 +30,11 @@ from pointdistill.recipes.named import pretraining_recipes
 from pointdistill.recipes.paper import paper
 from pointdistill.recipes.quickstart import Mode, distillation, point_mae, quickstart
 from pointdistill.recipes.recipe import PretrainRecipe, as_json, recipe_hash
+from pointdistill.recipes.reconstruction import MaskAt, distillation_with_reconstruction, reconstruction
 from pointdistill.store import FrameStore
 from pointdistill.teachers.clip import VIT_B32
 
+MASK_AT: tuple[MaskAt, ...] = get_args(MaskAt)
 MODES: tuple[Mode, ...] = get_args(Mode)
 
 TABLE_8 = {
@@ -123,7 +127,13 @@ def _variants(recipe: Any, path: str = "") -> Iterator[tuple[str, Any]]:
             yield where, replace(recipe, **{field.name: _another(value, hints[field.name])})
 
 
-@pytest.mark.parametrize("recipe", [paper(), distillation(), point_mae(distillation())], ids=lambda recipe: recipe.name)
+ABLATION = [build(distillation(), at) for build in (reconstruction, distillation_with_reconstruction) for at in MASK_AT]
+"""Tables 6 and 7 at the quickstart's size."""
+
+
+@pytest.mark.parametrize(
+    "recipe", [paper(), distillation(), point_mae(distillation()), *ABLATION], ids=lambda recipe: recipe.name
+)
 def test_hash_changes_with_every_setting_and_with_nothing_else(recipe: PretrainRecipe):
     assert recipe_hash(recipe) == recipe_hash(dataclasses.replace(recipe))
     seen = {recipe_hash(recipe): "the recipe itself"}
@@ -291,7 +301,7 @@ def test_quickstart_distillation_takes_two_steps(distilled):
     _check_run(distilled, distillation(), {"r2", "spread"})
 
 
-PREFIXED = [name for name in pretraining_recipes() if name.startswith("quickstart-") and not name.endswith("-local")]
+PREFIXED = [f"quickstart-{kind}" for kind in ("tokens", "pooled", "no-captions", "untied", "mix")]
 
 
 @pytest.mark.parametrize("name", PREFIXED)
@@ -342,6 +352,34 @@ def test_point_mae_takes_two_steps(small_stores, tmp_path):
     recipe, (train, heldout) = point_mae(distillation()), small_stores
     run_pretrain(_two_steps(recipe), train, heldout, tmp_path)
     _check_run(tmp_path, recipe, {"chamfer"})
+
+
+@pytest.mark.parametrize("recipe", ABLATION, ids=lambda recipe: recipe.name)
+def test_reconstruction_ablation_takes_two_steps(recipe, small_stores, tmp_path):
+    train, heldout = small_stores
+    run_pretrain(_two_steps(recipe), train, heldout, tmp_path)
+    combined = isinstance(recipe.method, DistillReconstructionConfig)
+    _check_run(tmp_path, recipe, {"r2", "spread", "chamfer"} if combined else {"chamfer"})
+    row = read_log(tmp_path / "log.jsonl")[-1]
+    assert row["chamfer_x1000"] == pytest.approx(1000 * row["chamfer"])
+    if combined:
+        assert row["loss"] == pytest.approx(row["distill"] + row["chamfer"])
+        method = load_distilled(tmp_path).method
+        batch = train_loader(_two_steps(recipe), FrameStore.open(train)).batch(np.arange(2), 0)
+        assert method.predict(batch.points).shape == (2, 8, 64)
+    else:
+        with pytest.raises(CheckpointError, match="predicts no teacher's target"):
+            load_distilled(tmp_path)
+
+
+def test_reconstruction_ablation_at_the_papers_sizes():
+    """Section 4.3.2: 60 % of what is encoded, three layers; all else is Table 8's."""
+    both, only = distillation_with_reconstruction(paper()), reconstruction(paper())
+    assert both.method == DistillReconstructionConfig(paper().method, MASKED_FEATURES, 1.0, 1.0)
+    assert only.method == MASKED_FEATURES
+    assert reconstruction(paper(), "input").method == replace(MASKED_FEATURES, mask_at="input")
+    for recipe in (both, only):
+        assert replace(recipe, name="paper", method=paper().method) == paper()
 
 
 def test_without_a_held_out_store_figures_are_of_frames_trained_on_and_called_so(small_stores, tmp_path):

@@ -9,6 +9,7 @@ import pytest
 from pointdistill.recipes.paper import paper
 from pointdistill.recipes.quickstart import distillation, point_mae
 from pointdistill.recipes.recipe import as_json, read_pretrain_recipe
+from pointdistill.recipes.reconstruction import distillation_with_reconstruction, reconstruction
 from pointdistill.typed_json import read_typed
 
 
@@ -72,6 +73,15 @@ def test_what_is_missing_is_named():
         read_typed(Outer, content)
 
 
-@pytest.mark.parametrize("recipe", [paper(), distillation(), point_mae(distillation())], ids=lambda one: one.name)
+RECIPES = [
+    paper(),
+    distillation(),
+    point_mae(distillation()),
+    *(reconstruction(paper(), at) for at in ("input", "output")),
+    *(distillation_with_reconstruction(distillation(), at) for at in ("input", "output")),
+]
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda one: one.name)
 def test_pretrain_recipes(recipe):
     assert read_pretrain_recipe(json.loads(json.dumps(as_json(recipe)))) == recipe

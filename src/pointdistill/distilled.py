@@ -5,15 +5,18 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from pointdistill.errors import CheckpointError
 from pointdistill.files import read_json
 from pointdistill.methods.distill import Distill, DistillConfig
+from pointdistill.methods.distill_reconstruction import DistillReconstruction, DistillReconstructionConfig
 from pointdistill.models.point_transformer import PointTransformer
 from pointdistill.recipes.recipe import PretrainRecipe, read_pretrain_recipe
 from pointdistill.tensors import load_tensors
 
+METHOD = "method.safetensors"
+"""All of a method's weights, in the folder of its pre-training."""
 MEAN_TARGET = "mean_target"
 """Name of the mean of the training targets in method.safetensors, where the method's own target_mean is not it."""
 _REMEDY = "Give the folder of a finished pre-training (`pointdistill pretrain ... --out RUN`)"
@@ -36,6 +39,46 @@ class Distilled:
     mean_target: Float[Tensor, "prefix prefix_width"]
 
 
+def build_distill(
+    config: DistillConfig | DistillReconstructionConfig,
+    backbone: PointTransformer,
+    target_mean: Float[Tensor, "prefix prefix_width"],
+    target_std: Float[Tensor, "prefix prefix_width"],
+) -> Distill:
+    """The method of a configuration that predicts a teacher's target, freshly initialised."""
+    if isinstance(config, DistillReconstructionConfig):
+        return DistillReconstruction(config, backbone, target_mean, target_std)
+    return Distill(config, backbone, target_mean, target_std)
+
+
+def read_finished(folder: str | Path) -> tuple[PretrainRecipe, dict]:
+    """The recipe of a finished pre-training, and the whole of its run.json.
+
+    Raises:
+        CheckpointError: no such run, an unfinished one, or one of another version's recipe.
+    """
+    folder = Path(folder)
+    if not (folder / "result.json").is_file() or not (folder / METHOD).is_file():
+        raise CheckpointError(folder, "holds no finished pre-training", _REMEDY)
+    run = read_json(folder / "run.json", _REMEDY)
+    try:
+        return read_pretrain_recipe(run["recipe"]), {**run, "teacher": dict(run["teacher"])}
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(folder / "run.json", f"its recipe cannot be read ({error})", _REMEDY) from error
+
+
+def fill_method(method: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
+    """Give a method the weights that its file held.
+
+    Raises:
+        CheckpointError: they are another recipe's.
+    """
+    try:
+        method.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise CheckpointError(path, "does not fit the recipe in run.json beside it", "Pre-train again") from error
+
+
 def load_distilled(folder: str | Path) -> Distilled:
     """Read a finished pre-training back; its store is not needed.
 
@@ -43,23 +86,13 @@ def load_distilled(folder: str | Path) -> Distilled:
         CheckpointError: no such run, an unfinished one, one of a method that predicts no target, or damaged.
     """
     folder = Path(folder)
-    path = folder / "method.safetensors"
-    if not (folder / "result.json").is_file() or not path.is_file():
-        raise CheckpointError(folder, "holds no finished pre-training", _REMEDY)
-    run = read_json(folder / "run.json", _REMEDY)
-    try:
-        recipe = read_pretrain_recipe(run["recipe"])
-        teacher = dict(run["teacher"])
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(folder / "run.json", f"its recipe cannot be read ({error})", _REMEDY) from error
-    if not isinstance(recipe.method, DistillConfig):
+    recipe, run = read_finished(folder)
+    if not isinstance(recipe.method, DistillConfig | DistillReconstructionConfig):
         raise CheckpointError(folder, f"its method ({recipe.name}) predicts no teacher's target", _REMEDY)
-    tensors, _ = load_tensors(path)
+    teacher = run["teacher"]
+    tensors, _ = load_tensors(folder / METHOD)
     shape = tuple(teacher["target_shape"])
-    method = Distill(recipe.method, PointTransformer(recipe.backbone), torch.zeros(shape), torch.ones(shape))
+    method = build_distill(recipe.method, PointTransformer(recipe.backbone), torch.zeros(shape), torch.ones(shape))
     mean = tensors.pop(MEAN_TARGET, tensors.get("target_mean", torch.zeros(shape)))
-    try:
-        method.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise CheckpointError(path, "does not fit the recipe in run.json beside it", "Pre-train again") from error
+    fill_method(method, tensors, folder / METHOD)
     return Distilled(method.eval(), recipe, teacher, mean)

@@ -9,14 +9,14 @@ import torch
 
 from pointdistill import __version__, distributed, targets
 from pointdistill.console import console, progress
-from pointdistill.distilled import MEAN_TARGET
+from pointdistill.distilled import MEAN_TARGET, METHOD, build_distill
 from pointdistill.engine.log import Report
 from pointdistill.engine.pretrain import figures_of, in_words, pretrain
 from pointdistill.errors import RecipeError
 from pointdistill.files import exclusive, read_json, write_json, write_text
 from pointdistill.loader import FrameLoader
 from pointdistill.methods.controls import PermutedTargets
-from pointdistill.methods.distill import Distill, DistillConfig
+from pointdistill.methods.distill import Distill
 from pointdistill.methods.local_alignment import CellsOf, LocalAlignment, LocalAlignmentConfig
 from pointdistill.methods.point_mae import PointMAE, PointMAEConfig
 from pointdistill.model_card import model_card
@@ -39,9 +39,9 @@ def build_method(recipe: PretrainRecipe, store: FrameStore) -> Distill | PointMA
     if isinstance(recipe.method, PointMAEConfig):
         return PointMAE(recipe.method, backbone)
     mean, std = (torch.as_tensor(part) for part in store.target_statistics())
-    if isinstance(recipe.method, DistillConfig):
-        return Distill(recipe.method, backbone, mean, std)
-    return LocalAlignment(recipe.method, backbone, mean, std)
+    if isinstance(recipe.method, LocalAlignmentConfig):
+        return LocalAlignment(recipe.method, backbone, mean, std)
+    return build_distill(recipe.method, backbone, mean, std)
 
 
 def _cells(recipe: PretrainRecipe, store: FrameStore) -> CellsOf | None:
@@ -196,7 +196,7 @@ def run_pretrain(
         tensors = method.state_dict()
         if isinstance(method, Distill) and method.config.standardise == "none":  # else its target_mean is the mean
             tensors[MEAN_TARGET] = torch.from_numpy(train_store.target_statistics()[0])
-        save_tensors(Path(out) / "method.safetensors", tensors, {"identity": identity})
+        save_tensors(Path(out) / METHOD, tensors, {"identity": identity})
         save_backbone(method.backbone, Path(out), {**card, "heldout": result["heldout"]})
         write_text(Path(out) / "model_card.md", model_card(card, result, distributed.ranks()))
         write_json(Path(out) / "result.json", result)

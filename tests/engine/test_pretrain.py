@@ -13,6 +13,7 @@ from pointdistill.batch import FrameBatch
 from pointdistill.engine.pretrain import PretrainConfig, pretrain
 from pointdistill.errors import RecipeError, TrainingDiverged
 from pointdistill.methods.distill import Distill, DistillConfig
+from pointdistill.methods.distill_reconstruction import DistillReconstruction, DistillReconstructionConfig
 from pointdistill.methods.point_mae import PointMAE, PointMAEConfig
 from pointdistill.models.concepts import ConceptConfig
 from pointdistill.models.decoder import DecoderConfig
@@ -45,17 +46,32 @@ class Interrupted(Exception):
     pass
 
 
+DISTILL = DistillConfig(
+    ConceptConfig(count=4, heads=2, attend="block_output"), ProjectorConfig("flat", 16), standardise="scalar"
+)
+MASKING = PointMAEConfig(decoder=DecoderConfig(depth=1, heads=2))
+TARGETS = torch.full((2, 3), 1.0), torch.full((2, 3), 0.5)
+
+
 def distill():
     torch.manual_seed(0)
-    config = DistillConfig(
-        ConceptConfig(count=4, heads=2, attend="block_output"), ProjectorConfig("flat", 16), standardise="scalar"
-    )
-    return Distill(config, create_backbone("vit_nano", **TINY), torch.full((2, 3), 1.0), torch.full((2, 3), 0.5))
+    return Distill(DISTILL, create_backbone("vit_nano", **TINY), *TARGETS)
 
 
 def point_mae():
     torch.manual_seed(0)
-    return PointMAE(PointMAEConfig(decoder=DecoderConfig(depth=1, heads=2)), create_backbone("vit_nano", **TINY))
+    return PointMAE(MASKING, create_backbone("vit_nano", **TINY))
+
+
+def masked_features():
+    torch.manual_seed(0)
+    return PointMAE(replace(MASKING, mask_at="output"), create_backbone("vit_nano", **TINY))
+
+
+def distill_reconstruction():
+    torch.manual_seed(0)
+    config = DistillReconstructionConfig(DISTILL, replace(MASKING, mask_at="output"))
+    return DistillReconstruction(config, create_backbone("vit_nano", **TINY), *TARGETS)
 
 
 def run(method, out, config=CONFIG, identity="one", report=lambda done, total, note: None):
@@ -66,7 +82,9 @@ def without_times(rows):
     return [{key: value for key, value in row.items() if key not in ("seconds", "steps_per_second")} for row in rows]
 
 
-@pytest.mark.parametrize("build", [distill, point_mae], ids=lambda build: build.__name__)
+@pytest.mark.parametrize(
+    "build", [distill, point_mae, masked_features, distill_reconstruction], ids=lambda build: build.__name__
+)
 def test_golden_losses_of_the_first_steps(build, tmp_path):
     rows = run(build(), tmp_path, replace(CONFIG, validate_every=1))
     losses = [row["loss"] for row in rows]

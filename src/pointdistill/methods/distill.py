@@ -15,7 +15,7 @@ from pointdistill.losses import Losses
 from pointdistill.methods.base import Draw
 from pointdistill.models.blocks import initialise
 from pointdistill.models.concepts import ConceptConfig, ConceptExtractor
-from pointdistill.models.point_transformer import PointTransformer
+from pointdistill.models.point_transformer import PointTransformer, Trace
 from pointdistill.models.projector import ProjectorConfig, create_projector
 from pointdistill.models.readout import readout, readout_shape
 from pointdistill.seeding import sample_uniform
@@ -28,19 +28,19 @@ class DistillConfig:
     Attributes:
         concepts: concept extraction.
         projector: the MLP from concepts to prefix.
-        reads: what the projector reads: the concepts; or without concept extraction (Table 5) the encoder's final
-            "tokens", flattened in the order of farthest point sampling, or their mean and maximum, "pooled".
         standardise: "none" is eq. 12 as written; "scalar" subtracts the targets' mean and divides by one number (the
             root mean variance), so that the first steps do not go into learning a constant; "dimension" divides each
             dimension by its own deviation instead, so that all of them weigh the same (those of almost no variance are
             divided by a hundredth of the root mean variance). The statistics are kept in the checkpoint and
             predictions are always in the teacher's own units.
+        reads: what the projector reads: the concepts; or without concept extraction (Table 5) the encoder's final
+            "tokens", flattened in the order of farthest point sampling, or their mean and maximum, "pooled".
     """
 
     concepts: ConceptConfig = field(default_factory=ConceptConfig)
     projector: ProjectorConfig = field(default_factory=ProjectorConfig)
-    reads: Literal["concepts", "tokens", "pooled"] = "concepts"
     standardise: Literal["none", "scalar", "dimension"] = "none"
+    reads: Literal["concepts", "tokens", "pooled"] = "concepts"
 
 
 class Distill(nn.Module):
@@ -95,7 +95,10 @@ class Distill(nn.Module):
     ) -> Float[Tensor, "batch prefix prefix_width"]:
         """The predicted prefix in the units of the loss."""
         tokens, positions, _ = self.backbone.tokenise(points)
-        trace = self.backbone.trace(tokens, positions, noise, depth=self.blocks_run)
+        return self.read(self.backbone.trace(tokens, positions, noise, depth=self.blocks_run))
+
+    def read(self, trace: Trace) -> Float[Tensor, "batch prefix prefix_width"]:
+        """The predicted prefix, in the units of the loss, from what the encoder did."""
         if self.concepts is not None:
             return self.projector(self.concepts(trace))
         assert self.config.reads != "concepts"
@@ -107,10 +110,16 @@ class Distill(nn.Module):
 
     def forward(self, batch: FrameBatch, draw: Draw) -> Losses:
         """Eq. 12 on a batch."""
-        noise = torch.from_numpy(sample_uniform(draw.seed, "drop path", draw.epoch, draw.index, 2 * self.blocks_run))
-        target = (batch.targets - self.target_mean) / self.target_scale
-        loss = F.mse_loss(self.standardised(batch.points, noise.to(batch.points.device)), target)
+        loss = self.loss(self.standardised(batch.points, self.noise(draw).to(batch.points.device)), batch)
         return Losses(loss, {"distill": loss})
+
+    def noise(self, draw: Draw) -> Float[Tensor, "batch branches"]:
+        """Numbers for the stochastic depth of the blocks that are run."""
+        return torch.from_numpy(sample_uniform(draw.seed, "drop path", draw.epoch, draw.index, 2 * self.blocks_run))
+
+    def loss(self, prefix: Float[Tensor, "batch prefix prefix_width"], batch: FrameBatch) -> Float[Tensor, ""]:
+        """Eq. 12 between predictions in the units of the loss and a batch's targets."""
+        return F.mse_loss(prefix, (batch.targets - self.target_mean) / self.target_scale)
 
     @torch.no_grad()
     def validate(self, batches: Iterable[FrameBatch]) -> dict[str, float]:

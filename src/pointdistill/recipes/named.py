@@ -7,6 +7,7 @@ from pointdistill.recipes.ablations import local_alignment, mixed_projector, unt
 from pointdistill.recipes.paper import paper
 from pointdistill.recipes.quickstart import distillation
 from pointdistill.recipes.recipe import PretrainRecipe
+from pointdistill.recipes.reconstruction import distillation_with_reconstruction, reconstruction
 from pointdistill.recipes.shapenet55 import point_mae_shapenet55
 
 _BASES: tuple[Callable[[], PretrainRecipe], ...] = (paper, distillation)
@@ -17,6 +18,10 @@ _VARIANTS: dict[str, Callable[[PretrainRecipe], PretrainRecipe]] = {
     "local": local_alignment,
     "untied": untied,
     "mix": mixed_projector,
+    "reconstruction-input": partial(reconstruction, mask_at="input"),
+    "reconstruction-output": partial(reconstruction, mask_at="output"),
+    "both-input": partial(distillation_with_reconstruction, mask_at="input"),
+    "both-output": partial(distillation_with_reconstruction, mask_at="output"),
 }
 _OTHERS: tuple[Callable[[], PretrainRecipe], ...] = (point_mae_shapenet55,)
 

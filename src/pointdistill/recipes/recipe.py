@@ -9,6 +9,7 @@ from typing import Literal
 from pointdistill.augment import Augmentation
 from pointdistill.engine.pretrain import PretrainConfig
 from pointdistill.methods.distill import DistillConfig
+from pointdistill.methods.distill_reconstruction import DistillReconstructionConfig
 from pointdistill.methods.local_alignment import LocalAlignmentConfig
 from pointdistill.methods.point_mae import PointMAEConfig
 from pointdistill.models.point_transformer import BackboneConfig
@@ -45,7 +46,7 @@ class PretrainRecipe:
     name: str
     teacher: str
     backbone: BackboneConfig
-    method: DistillConfig | PointMAEConfig | LocalAlignmentConfig
+    method: DistillConfig | PointMAEConfig | DistillReconstructionConfig | LocalAlignmentConfig
     frames: FrameRecipe
     engine: PretrainConfig
 

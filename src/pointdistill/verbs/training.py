@@ -47,7 +47,8 @@ def pretrain(
 
     Args:
         recipe: `paper` is Table 8, `quickstart` the small one; with -tokens or -pooled (no concepts), -no-captions,
-            -local, -untied or -mix one thing is changed, as in Table 5 (docs/paper.md).
+            -local, -untied or -mix one thing is changed, as in Table 5; with -reconstruction-output, -both-output (or
+            -input: where the mask is) it is Table 6's (docs/paper.md).
             `point-mae-shapenet55` reconstructs shapes, and needs no targets.
         data: store written by `prepare`.
         out: folder of log, checkpoints and backbone.safetensors.
