@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from shrunk import shrunk
-from task_samples import room
 
 import build_labelled
 from pointdistill import distributed
@@ -13,6 +12,7 @@ from pointdistill.evaluation import Evaluation, run_evaluation
 from pointdistill.finetuning import run_finetuning
 from pointdistill.prepare import prepare_labels
 from pointdistill.recipes.downstream import RECIPES
+from task_samples import room
 
 NAMES = ("classification-small", "part-segmentation-small", "semantic-segmentation-small", "detection-small")
 

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 import torch
-from task_samples import object_splits, objects, tiny_backbone
 
 from pointdistill.errors import DataError
 from pointdistill.tasks.base import Sample, Splits
 from pointdistill.tasks.classification import Classification
+from task_samples import object_splits, objects, tiny_backbone
 
 TASK = Classification(points=64, group_count=8, group_size=8, hidden=16, dropout=0.0)
 

@@ -5,7 +5,6 @@ from itertools import permutations
 import numpy as np
 import pytest
 import torch
-from task_samples import room, room_splits, tiny_backbone
 
 from pointdistill.augment import rotation_z
 from pointdistill.errors import DataError
@@ -16,6 +15,7 @@ from pointdistill.tasks.base import Sample, Splits
 from pointdistill.tasks.cuboid import RandomCuboid
 from pointdistill.tasks.detection import Detection
 from pointdistill.tasks.set_loss import SetLossConfig, assign, match, set_loss
+from task_samples import room, room_splits, tiny_backbone
 
 TASK = Detection(
     points=512,

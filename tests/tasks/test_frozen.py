@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from jaxtyping import Float
-from task_samples import objects, tiny_backbone
 
 from pointdistill.datasets.objects import ObjectSet
 from pointdistill.errors import DataError, MissingPackage
@@ -15,6 +14,7 @@ from pointdistill.tasks.base import Splits
 from pointdistill.tasks.classification import Classification
 from pointdistill.tasks.episodes import draw_episode
 from pointdistill.tasks.frozen import linear_probe, linear_svm, nearest_neighbours
+from task_samples import objects, tiny_backbone
 
 TINY = Classification(points=64, group_count=8, group_size=8)
 

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 import torch
-from task_samples import shape_splits, shapes, tiny_backbone
 
 from pointdistill.errors import DataError
 from pointdistill.models.heads import pyramid_layers
 from pointdistill.tasks.base import Splits
 from pointdistill.tasks.part_segmentation import PartSegmentation, allowed_parts, limited_argmax
+from task_samples import shape_splits, shapes, tiny_backbone
 
 TASK = PartSegmentation(
     points=64, group_count=8, group_size=8, propagation=(16, 16), hidden=(16, 16), embedding=4, dropout=0.0

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from task_samples import room_splits
 
 from pointdistill.errors import RecipeError
 from pointdistill.models.dgcnn import DGCNNConfig
@@ -14,6 +13,7 @@ from pointdistill.recipes.downstream.semantic_segmentation import (
     scannet_segmentation_colour,
 )
 from pointdistill.tasks.semantic_segmentation import SemanticSegmentation
+from task_samples import room_splits
 
 ROWS = [scannet_segmentation(), scannet_segmentation_colour(), scannet_dgcnn()]
 rows = pytest.mark.parametrize("recipe", ROWS, ids=lambda recipe: recipe.name)

@@ -3,13 +3,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from task_samples import room, room_splits, tiny_backbone
 
 from pointdistill.errors import DataError
 from pointdistill.geometry import to_unit_sphere
 from pointdistill.tasks.base import Sample, Splits
 from pointdistill.tasks.columns import Column, grid, inside, random_column, vote
 from pointdistill.tasks.semantic_segmentation import SemanticSegmentation
+from task_samples import room, room_splits, tiny_backbone
 
 TASK = SemanticSegmentation(points=128, group_count=8, group_size=16, hidden=(16, 16), passes=1)
 

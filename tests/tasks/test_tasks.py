@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from task_samples import object_splits, room_splits, shape_splits, tiny_backbone
 
 from pointdistill.models.backbone import Backbone
 from pointdistill.models.detr3d import DecoderConfig
@@ -18,6 +17,7 @@ from pointdistill.tasks.part_segmentation import PartSegmentation
 from pointdistill.tasks.sampling import step_samples
 from pointdistill.tasks.semantic_segmentation import SemanticSegmentation
 from pointdistill.tasks.set_loss import SetLossConfig
+from task_samples import object_splits, room_splits, shape_splits, tiny_backbone
 
 TINY_DECODER = DecoderConfig(
     width=24, depth=2, heads=2, ffn=24, dropout=0.0, queries=16, head_dropout=0.0, content="token", coding="log"

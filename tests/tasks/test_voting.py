@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import torch
 from jaxtyping import Float
-from task_samples import objects, tiny_backbone
 
 from oracles.points import farthest_points as slow_fps
 from pointdistill.tasks.base import Sample
 from pointdistill.tasks.classification import Classification, ClassificationModel
 from pointdistill.tasks.sampling import unit_sphere
+from task_samples import objects, tiny_backbone
 
 PLAIN = Classification(points=10, farthest=16, group_count=4, group_size=4, scale=(1.0, 1.0), shift=0.0)
 
