@@ -2,25 +2,30 @@
 
 import json
 from dataclasses import replace
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
+import torch
 
 from build_objects import write_shapenet55
 from fake_teacher import factory
 from pointdistill import cli
+from pointdistill.engine.optim import adamw
 from pointdistill.errors import DataError, RecipeError
 from pointdistill.loader import FrameLoader
+from pointdistill.methods.base import Draw
 from pointdistill.models.checkpoints import load_backbone
 from pointdistill.models.decoder import DecoderConfig
 from pointdistill.models.point_transformer import BACKBONES
 from pointdistill.prepare import prepare_recordings
 from pointdistill.prepare_shapes import prepare_shapes
-from pointdistill.pretraining import run_pretrain
+from pointdistill.pretraining import NAMED, build_method, run_pretrain, train_loader
 from pointdistill.recipes.paper import paper
 from pointdistill.recipes.shapenet55 import point_mae_shapenet55
 from pointdistill.scan_part import FrameSettings
 from pointdistill.store import FrameStore
+from pointdistill.verbs.training import pretrain
 
 
 def _standing(cloud):
@@ -95,6 +100,31 @@ def _tiny(recipe):
     frames = replace(recipe.frames, points=32)
     engine = replace(recipe.engine, epochs=2, batch_size=5, warmup_epochs=0, checkpoint_every=1, validate_every=1)
     return replace(recipe, backbone=backbone, frames=frames, engine=engine)
+
+
+def test_recipe_takes_two_steps_at_its_own_sizes(tmp_path):
+    """Only the batch is small. By hand, since its checkpoints are hundreds of megabytes."""
+    write_shapenet55(tmp_path / "raw", points=1200)
+    recipe = point_mae_shapenet55()
+    recipe = replace(recipe, engine=replace(recipe.engine, batch_size=2))
+    store = prepare_shapes(tmp_path / "raw", tmp_path / "store")
+    torch.manual_seed(0)
+    method = build_method(recipe, store).train()
+    optimizer = adamw(method, recipe.engine.lr, recipe.engine.weight_decay)
+    losses = []
+    for batch in train_loader(recipe, store).epoch(0):
+        assert batch.points.shape == (2, 1024, 3)
+        loss = method(batch, Draw(0, 0, batch.index.numpy())).total
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert len(losses) == 2 and np.isfinite(losses).all() and losses[0] != losses[1]
+
+
+def test_the_command_line_offers_the_named_recipes():
+    offered = get_args(get_type_hints(pretrain)["recipe"])
+    assert set(offered) == set(NAMED) and NAMED["point-mae-shapenet55"]().name == "point-mae-shapenet55"
 
 
 def test_recipe_is_point_maes_and_takes_two_steps(tmp_path):
