@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from pointdistill.distilled import METHOD, fill_method, read_finished
 from pointdistill.engine.log import Report
@@ -67,7 +68,8 @@ def table_7(
         data: store of the frames that both were trained on.
         reconstruction: folder of a finished pre-training by reconstruction; mask and decoder are its recipe's.
         distillation: folder of a finished distillation of the same backbone.
-        out: folder of table7.json, and of a folder a row for its new decoder.
+        out: folder of table7.json, which also says what points at their patches' centres would score (`at_centres`),
+            and of a folder a row for its new decoder.
         frames: measure on so many frames, evenly over the store.
         device: where to train.
         report: progress callback.
@@ -107,6 +109,7 @@ def table_7(
         table[name] = ReconstructionLoss(chamfer, _measure(decoder, measured, device))
     rows = {name: row.as_json() for name, row in table.items()}
     facts = {"frames": len(measured.indices), "mask_at": masking.mask_at, "recipe": as_json(recipe)}
+    facts["at_centres"] = _measure(_at_centres(nothing), measured, device)
     write_json(Path(out) / "table7.json", {"rows": rows, "verdict": verdict(table), **facts})
     return table
 
@@ -131,6 +134,13 @@ def _fresh(kind: type[PointMAE], masking: PointMAEConfig, recipe: PretrainRecipe
     """Encoder and decoder as the reconstruction began with them."""
     torch.manual_seed(recipe.engine.seed)
     return kind(masking, PointTransformer(recipe.backbone))
+
+
+def _at_centres(method: PointMAE) -> PointMAE:
+    """With a decoder that puts every point at its patch's centre, whatever it reads."""
+    for parameter in method.decoder.head.parameters():
+        nn.init.zeros_(parameter)
+    return method
 
 
 def _measure(method: PointMAE, frames: FrameLoader, device: str) -> float:
