@@ -73,6 +73,11 @@ def test_each_row_is_what_it_says(runs, tmp_path):
 
     written = json.loads((tmp_path / "table7.json").read_text())
     assert written["frames"] == len(store) and written["mask_at"] == "output" and written["verdict"] == verdict(table)
+    # Of the two directions one is zero: a patch's own centre is nearest to what is put there.
+    network = PointTransformer(recipe.backbone)
+    patches = [network.patches(batch.points).patches for batch in validation_loader(recipe, store).epoch(0)]
+    radius = torch.cat(patches).square().sum(-1).mean().item()  # of all patches, not of the hidden ones alone
+    assert written["at_centres"] == pytest.approx(radius, rel=0.2)
     row = written["rows"]["distillation"]
     assert row["chamfer"] == table["distillation"].chamfer and row["chamfer_x1000"] == 1000 * row["chamfer"]
     steps = []

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from pointdistill.distilled import METHOD, fill_method, read_finished
 from pointdistill.engine.log import Report
@@ -67,7 +68,8 @@ def table_7(
         data: store of the frames that both were trained on.
         reconstruction: folder of a finished pre-training by reconstruction; mask and decoder are its recipe's.
         distillation: folder of a finished distillation of the same backbone.
-        out: folder of table7.json, and of a folder a row for its new decoder.
+        out: folder of table7.json, which also says what points at their patches' centres would score (`at_centres`),
+            and of a folder a row for its new decoder.
         frames: measure on so many frames, evenly over the store.
         device: where to train.
         report: progress callback.
@@ -89,7 +91,7 @@ def table_7(
         raise RecipeError(f"{distillation}: its backbone or its clouds are others than those of {reconstruction}")
     store = FrameStore.open(data, teacher)
     measured = validation_loader(recipe, store, frames)
-    nothing, rebuilt, distilled = (_fresh(PointMAE, masking, recipe) for _ in range(3))
+    nothing, rebuilt, distilled = (fresh(PointMAE, masking, recipe) for _ in range(3))
     fill_method(rebuilt, load_tensors(Path(reconstruction) / METHOD)[0], Path(reconstruction) / METHOD)
     load_backbone_weights(distilled.backbone, Path(distillation) / FILE_NAME)
     table = {}
@@ -98,15 +100,16 @@ def table_7(
         ("reconstruction", rebuilt, run["identity"]),
         ("distillation", distilled, other_run["identity"]),
     ):
-        chamfer = _measure(method, measured, device)
-        decoder = _fresh(FrozenEncoderMAE, masking, recipe)
+        chamfer = measure(method, measured, device)
+        decoder = fresh(FrozenEncoderMAE, masking, recipe)
         decoder.backbone.load_state_dict(method.backbone.state_dict())
         identity = recipe_hash(recipe, {"data": store.manifest_hash, "frozen": weights})
         loader, folder = train_loader(recipe, store), Path(out) / name
         pretrain(decoder, loader, measured, recipe.engine, folder, identity, device, report, "seen")
-        table[name] = ReconstructionLoss(chamfer, _measure(decoder, measured, device))
+        table[name] = ReconstructionLoss(chamfer, measure(decoder, measured, device))
     rows = {name: row.as_json() for name, row in table.items()}
     facts = {"frames": len(measured.indices), "mask_at": masking.mask_at, "recipe": as_json(recipe)}
+    facts["at_centres"] = measure(at_centres(nothing), measured, device)
     write_json(Path(out) / "table7.json", {"rows": rows, "verdict": verdict(table), **facts})
     return table
 
@@ -127,12 +130,20 @@ def _change(table: dict[str, ReconstructionLoss], column: Callable[[Reconstructi
     return column(table["distillation"]) / column(table["nothing"]) - 1
 
 
-def _fresh(kind: type[PointMAE], masking: PointMAEConfig, recipe: PretrainRecipe) -> PointMAE:
-    """Encoder and decoder as the reconstruction began with them."""
+def fresh(kind: type[PointMAE], masking: PointMAEConfig, recipe: PretrainRecipe) -> PointMAE:
+    """Encoder and decoder as a reconstruction by this recipe begins with them."""
     torch.manual_seed(recipe.engine.seed)
     return kind(masking, PointTransformer(recipe.backbone))
 
 
-def _measure(method: PointMAE, frames: FrameLoader, device: str) -> float:
+def at_centres(method: PointMAE) -> PointMAE:
+    """With a decoder that puts every point at its patch's centre, whatever it reads."""
+    for parameter in method.decoder.head.parameters():
+        nn.init.zeros_(parameter)
+    return method
+
+
+def measure(method: PointMAE, frames: FrameLoader, device: str = "cpu") -> float:
+    """Mean l2 Chamfer distance of the frames' hidden patches, in evaluation mode."""
     method.to(device).eval()
     return method.validate(batch.to(device) for batch in frames.epoch(0))["chamfer"]
