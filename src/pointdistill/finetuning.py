@@ -72,9 +72,7 @@ def run_few_shot(
         raise RecipeError(f"few-shot episodes are for classification, the recipe {recipe.name} is not")
     backbone = starting_backbone(recipe.backbone, init, seed, say)
     splits = open_splits(data, recipe.splits, None, seed)
-    if batch_size is not None:
-        recipe = replace(recipe, optimisation=replace(recipe.optimisation, batch_size=batch_size))
-    config = recipe.schedule(episodes.way * episodes.shot, epochs)
+    config = _with_batches(recipe, batch_size).schedule(episodes.way * episodes.shot, epochs)
     return few_shot(
         task,
         backbone,
@@ -141,9 +139,7 @@ def run_finetuning(
     require_kind(recipe, data)
     backbone = starting_backbone(recipe.backbone, init, seed, say)
     splits = open_splits(data, recipe.splits, labels, seed)
-    if batch_size is not None:
-        recipe = replace(recipe, optimisation=replace(recipe.optimisation, batch_size=batch_size))
-    config = recipe.schedule(recipe.task.size(splits.train), epochs)
+    config = _with_batches(recipe, batch_size).schedule(recipe.task.size(splits.train), epochs)
     card = {
         "recipe": recipe.name,
         "source": recipe.source,
@@ -153,6 +149,13 @@ def run_finetuning(
         "store": file_sha256(Path(data) / MANIFEST),
     }
     return finetune(recipe.task, backbone, splits, config, seed, Path(out), report=report, device=device, card=card)
+
+
+def _with_batches(recipe: DownstreamRecipe, batch_size: int | None) -> DownstreamRecipe:
+    """The recipe with batches of another size, where one is given."""
+    if batch_size is None:
+        return recipe
+    return replace(recipe, optimisation=replace(recipe.optimisation, batch_size=batch_size))
 
 
 def require_kind(recipe: DownstreamRecipe, data: Path) -> None:

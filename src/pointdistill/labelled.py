@@ -119,6 +119,8 @@ def few_labels(training: Any, labels: int | None, seed: int) -> Any:
 
 
 def open_splits(store: str | Path, names: tuple[str, str, str], labels: int | None = None, seed: int = 0) -> Splits:
-    """Training, validation and test split of a store (`open_labelled`), the first with few labels."""
-    train, val, test = (open_labelled(store, name) for name in names)
+    """Training, validation and test split of a store (`open_labelled`), the first with few labels; one that serves as
+    two is opened once."""
+    opened = {name: open_labelled(store, name) for name in dict.fromkeys(names)}
+    train, val, test = (opened[name] for name in names)
     return Splits(few_labels(train, labels, seed), val, test)

@@ -51,11 +51,9 @@ def check_scenes(data: Splits[Sequence[Scene]], minimum: int, boxes: bool, headi
             _raise_first(scene_problems(scene, f"{name} split", minimum, boxes))
             turned = np.flatnonzero(scene.boxes[:, 6])
             if boxes and len(turned) and not headings:
-                remedy, place = (
-                    "Give the task's decoder more than one bin of headings (angle_bins).",
-                    f"scene {scene.name}",
-                )
-                raise DataError(f"{name} split", "a box with a heading", remedy, f"{place}, box {turned[0]}")
+                place = f"scene {scene.name}, box {turned[0]}"
+                remedy = "Give the task's decoder more than one bin of headings (angle_bins)."
+                raise DataError(f"{name} split", "a box with a heading", remedy, place)
         if not any(len(scene.boxes) if boxes else scene.semantic.any() for scene in split):
             remedy = "Give scenes with labels (those of ScanNet's test split are hidden)."
             raise DataError(f"{name} split", f"holds no {'boxes' if boxes else 'labelled vertices'}", remedy)
@@ -67,4 +65,7 @@ def _raise_first(problems: Iterator[DataError]) -> None:
 
 
 def _splits(data: Splits[T]) -> Iterator[tuple[str, T]]:
-    return iter((("train", data.train), ("validation", data.validation), ("test", data.test)))
+    """Each split under its name; one that serves as several, under the first."""
+    named = (("train", data.train), ("validation", data.validation), ("test", data.test))
+    first = {id(split): name for name, split in reversed(named)}
+    return ((name, split) for name, split in named if first[id(split)] == name)

@@ -1,5 +1,7 @@
 """Classification of objects as the field trains and tests it (Table 3, Appendix A.2; the settings are Point-MAE's)."""
 
+from dataclasses import replace
+
 from pointdistill.datasets.scanobjectnn import Variant
 from pointdistill.engine.finetune import FinetuneConfig
 from pointdistill.models.point_transformer import BackboneConfig
@@ -58,15 +60,10 @@ def modelnet40_few_shot() -> DownstreamRecipe:
     Point-MAE's head has 40 outputs here too, of which the 5 or 10 drawn classes use the first; ours has as many as
     there are classes.
     """
-    return DownstreamRecipe(
+    return replace(
+        modelnet40(),
         name="modelnet40-few-shot",
         task=Classification(),
-        backbone=BackboneConfig(),
-        optimisation=_OPTIMISATION,
         epochs=150,
-        warmup_epochs=10,
-        eval_epochs=1,
-        store="objects",
-        splits=_SPLITS,
         source="Point-MAE, cfgs/fewshot.yaml",
     )
