@@ -71,6 +71,17 @@ def test_a_sample_does_not_depend_on_its_batch(store):
         assert torch.equal(cloud, all_frames.points[all_frames.index == index][0])
 
 
+def test_a_second_view_is_another_draw_of_the_same_frames(store):
+    one, two = (FrameLoader(store, 4, 100, 0, augment=Augmentation(), views=views) for views in (1, 2))
+    plain, batch = next(one.epoch(3)), next(two.epoch(3))
+    assert plain.second is None and _same(plain, batch)  # the first view is what it is without a second
+    assert batch.second.shape == batch.points.shape and not torch.equal(batch.second, batch.points)
+    assert torch.equal(batch.second, next(two.epoch(3)).second)
+    bare = next(FrameLoader(store, 4, 200, 0, views=2).epoch(3))  # all points of a frame: the same ones, in any order
+    for cloud, second in zip(bare.points, bare.second, strict=True):
+        assert torch.equal(cloud.sort(0).values, second.sort(0).values)
+
+
 def test_gravity_frame_turns_by_the_pose_and_keeps_the_yaw(store):
     camera = next(FrameLoader(store, 10, 100, seed=0).epoch(0))
     gravity = next(FrameLoader(store, 10, 100, seed=0, frame="gravity").epoch(0))

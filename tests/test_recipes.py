@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pointdistill.distilled import load_distilled
+from pointdistill.distilled import load_distilled, read_finished
 from pointdistill.engine.log import read_log
 from pointdistill.engine.optim import adamw
 from pointdistill.errors import CheckpointError, RecipeError
@@ -29,7 +29,7 @@ from pointdistill.recipes.ablations import CLIP_FEATURE, CLIP_PATCHES
 from pointdistill.recipes.named import pretraining_recipes
 from pointdistill.recipes.paper import paper
 from pointdistill.recipes.quickstart import Mode, distillation, point_mae, quickstart
-from pointdistill.recipes.recipe import PretrainRecipe, as_json, recipe_hash
+from pointdistill.recipes.recipe import PretrainRecipe, as_json, read_pretrain_recipe, recipe_hash
 from pointdistill.recipes.reconstruction import MaskAt, distillation_with_reconstruction, reconstruction
 from pointdistill.store import FrameStore
 from pointdistill.teachers.clip import VIT_B32
@@ -346,6 +346,25 @@ def test_local_alignment_takes_two_steps(tmp_path):
         run_pretrain(_two_steps(recipe), _store(tmp_path / "prefix", (8, 64)), None, tmp_path / "other")
     with pytest.raises(CheckpointError, match="predicts no teacher's target"):
         load_distilled(tmp_path / "run")
+
+
+SELF_SUPERVISED = {"point-mae": {"chamfer"}}
+"""What each of the other methods measures on held-out frames, by the end of its recipes' names."""
+
+
+@pytest.mark.parametrize("kind", SELF_SUPERVISED)
+def test_other_methods_take_two_steps_on_the_same_frames(kind, small_stores, tmp_path):
+    recipe, (train, heldout) = pretraining_recipes()[f"quickstart-{kind}"], small_stores
+    base = distillation()
+    assert (recipe.frames, recipe.backbone, recipe.engine) == (base.frames, base.backbone, base.engine)
+    run_pretrain(_two_steps(recipe), train, heldout, tmp_path)
+    _check_run(tmp_path, recipe, SELF_SUPERVISED[kind])
+    assert read_finished(tmp_path)[0] == _two_steps(recipe)
+
+
+@pytest.mark.parametrize("recipe", pretraining_recipes().values(), ids=lambda recipe: recipe.name)
+def test_recipes_are_read_back_as_they_were(recipe):
+    assert read_pretrain_recipe(json.loads(json.dumps(as_json(recipe)))) == recipe
 
 
 def test_point_mae_takes_two_steps(small_stores, tmp_path):

@@ -17,12 +17,14 @@ class FrameBatch:
         targets: the teacher's target of each frame.
         index: each frame's number in its store.
         cells: where each point falls in the teacher's map of the image (row-major), -1 outside; None unless asked for.
+        second: another draw and augmentation of the same frames; None unless asked for.
     """
 
     points: Float32[Tensor, "batch points 3"]
     targets: Float32[Tensor, "batch prefix dim"]
     index: Int64[Tensor, "batch"]
     cells: Int64[Tensor, "batch points"] | None = None
+    second: Float32[Tensor, "batch points 3"] | None = None
 
     def __len__(self) -> int:
         return len(self.points)
@@ -30,5 +32,5 @@ class FrameBatch:
     def to(self, device: str | torch.device) -> "FrameBatch":
         """The same batch on a device; the copy overlaps with computation where memory is pinned."""
         move = lambda tensor: tensor.to(device, non_blocking=True)  # noqa: E731
-        cells = None if self.cells is None else move(self.cells)
-        return type(self)(move(self.points), move(self.targets), move(self.index), cells)
+        cells, second = (None if part is None else move(part) for part in (self.cells, self.second))
+        return type(self)(move(self.points), move(self.targets), move(self.index), cells, second)

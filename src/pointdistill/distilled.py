@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from pointdistill.errors import CheckpointError
 from pointdistill.files import read_json
+from pointdistill.methods.base import TargetStatistics
 from pointdistill.methods.distill import Distill, DistillConfig
-from pointdistill.methods.distill_reconstruction import DistillReconstruction, DistillReconstructionConfig
+from pointdistill.methods.distill_reconstruction import DistillReconstructionConfig
 from pointdistill.models.point_transformer import PointTransformer
 from pointdistill.recipes.recipe import PretrainRecipe, read_pretrain_recipe
 from pointdistill.tensors import load_tensors
@@ -37,18 +38,6 @@ class Distilled:
     recipe: PretrainRecipe
     teacher: dict
     mean_target: Float[Tensor, "prefix prefix_width"]
-
-
-def build_distill(
-    config: DistillConfig | DistillReconstructionConfig,
-    backbone: PointTransformer,
-    target_mean: Float[Tensor, "prefix prefix_width"],
-    target_std: Float[Tensor, "prefix prefix_width"],
-) -> Distill:
-    """The method of a configuration that predicts a teacher's target, freshly initialised."""
-    if isinstance(config, DistillReconstructionConfig):
-        return DistillReconstruction(config, backbone, target_mean, target_std)
-    return Distill(config, backbone, target_mean, target_std)
 
 
 def read_finished(folder: str | Path) -> tuple[PretrainRecipe, dict]:
@@ -92,7 +81,8 @@ def load_distilled(folder: str | Path) -> Distilled:
     teacher = run["teacher"]
     tensors, _ = load_tensors(folder / METHOD)
     shape = tuple(teacher["target_shape"])
-    method = build_distill(recipe.method, PointTransformer(recipe.backbone), torch.zeros(shape), torch.ones(shape))
+    statistics = TargetStatistics(torch.zeros(shape), torch.ones(shape))  # what they were is among the weights
+    method = recipe.method.build(PointTransformer(recipe.backbone), statistics)
     mean = tensors.pop(MEAN_TARGET, tensors.get("target_mean", torch.zeros(shape)))
     fill_method(method, tensors, folder / METHOD)
     return Distilled(method.eval(), recipe, teacher, mean)

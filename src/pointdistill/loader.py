@@ -38,6 +38,7 @@ class FrameLoader:
         shuffle: another order each epoch.
         cells: tells of a frame, by its number, in which cells of the teacher's map points lie that are given in the
             depth camera's frame, metres; None leaves that out of the batches.
+        views: draws of each frame, 1 or 2: a second one is drawn and augmented independently of the first.
         rank, ranks: this process takes every `ranks`-th frame of each batch, from the `rank`-th on.
 
     Raises:
@@ -57,6 +58,7 @@ class FrameLoader:
         drop_last: bool = True,
         shuffle: bool = True,
         cells: CellFinder | None = None,
+        views: int = 1,
         rank: int = 0,
         ranks: int = 1,
     ):
@@ -68,7 +70,7 @@ class FrameLoader:
             raise DataError(store.path, problem, remedy)
         self.store, self.batch_size, self.points, self.seed = store, batch_size, points, seed
         self.augment, self.drop_last, self.shuffle, self.cells = augment, drop_last, shuffle, cells
-        self.rank, self.ranks = rank, ranks
+        self.views, self.rank, self.ranks = views, rank, ranks
         self.indices = np.arange(len(store)) if indices is None else np.asarray(indices, np.int64)
         if len(self) == 0:
             raise RecipeError(f"{len(self.indices)} frames are less than one batch of {batch_size}.")
@@ -108,16 +110,25 @@ class FrameLoader:
 
     def batch(self, chosen: Int64[np.ndarray, "batch"], epoch: int) -> FrameBatch:
         """These frames as epoch `epoch` draws them."""
-        points = torch.empty(len(chosen), self.points, 3)
-        rows = points.numpy()
-        near = np.empty(self.store.points.shape[1:], np.int16)
-        drawn = [self._draw(index, epoch, near, row) for row, index in zip(rows, chosen.tolist(), strict=True)]
+        points, drawn = self._clouds(chosen, "sample", epoch)
+        second = self._clouds(chosen, "second sample", epoch)[0] if self.views == 2 else None
         targets = torch.from_numpy(self.store.targets[chosen]).float()
         cells = None
         if self.cells is not None:
             found = [self._cells(index, taken) for index, taken in zip(chosen.tolist(), drawn, strict=True)]
             cells = torch.from_numpy(np.stack(found))
-        return FrameBatch(points, targets, torch.from_numpy(chosen.copy()), cells)
+        return FrameBatch(points, targets, torch.from_numpy(chosen.copy()), cells, second)
+
+    def _clouds(
+        self, chosen: Int64[np.ndarray, "batch"], key: str, epoch: int
+    ) -> tuple[Float32[torch.Tensor, "batch points 3"], list[Int64[np.ndarray, "points"]]]:
+        """A draw of each frame, by a key of its own, and which of the frame's points it is."""
+        points = torch.empty(len(chosen), self.points, 3)
+        rows = points.numpy()
+        near = np.empty(self.store.points.shape[1:], np.int16)
+        generators = [numpy_generator(self.seed, key, epoch, index) for index in chosen.tolist()]
+        each = zip(chosen.tolist(), generators, rows, strict=True)
+        return points, [self._draw(index, generator, near, row) for index, generator, row in each]
 
     def _cells(self, index: int, taken: Int64[np.ndarray, "points"]) -> Int64[np.ndarray, "points"]:
         """The cells of some points of a frame, as it was recorded."""
@@ -130,10 +141,13 @@ class FrameLoader:
         return numpy_generator(self.seed, "order", epoch).permutation(self.indices)
 
     def _draw(
-        self, index: int, epoch: int, near: Int16[np.ndarray, "stored 3"], out: Float32[np.ndarray, "points 3"]
+        self,
+        index: int,
+        generator: np.random.Generator,
+        near: Int16[np.ndarray, "stored 3"],
+        out: Float32[np.ndarray, "points 3"],
     ) -> Int64[np.ndarray, "points"]:
         """One cloud, written to `out`; `near` is room for a frame. Returns which of the frame's points it is."""
-        generator = numpy_generator(self.seed, "sample", epoch, index)
         available = int(self.store.counts[index])
         rows = draw_rows(generator, available, self.points)
         matrix, shift = self._matrices[index], self._shifts[index]

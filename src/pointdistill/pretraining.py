@@ -9,16 +9,16 @@ import torch
 
 from pointdistill import __version__, distributed, targets
 from pointdistill.console import console, progress
-from pointdistill.distilled import MEAN_TARGET, METHOD, build_distill
+from pointdistill.distilled import MEAN_TARGET, METHOD
 from pointdistill.engine.log import Report
 from pointdistill.engine.pretrain import figures_of, in_words, pretrain
 from pointdistill.errors import RecipeError
 from pointdistill.files import exclusive, read_json, write_json, write_text
 from pointdistill.loader import FrameLoader
+from pointdistill.methods.base import Method, TargetStatistics
 from pointdistill.methods.controls import PermutedTargets
 from pointdistill.methods.distill import Distill
-from pointdistill.methods.local_alignment import CellsOf, LocalAlignment, LocalAlignmentConfig
-from pointdistill.methods.point_mae import PointMAE, PointMAEConfig
+from pointdistill.methods.local_alignment import CellsOf, LocalAlignmentConfig
 from pointdistill.model_card import model_card
 from pointdistill.models.checkpoints import save_backbone
 from pointdistill.models.point_transformer import PointTransformer
@@ -33,15 +33,13 @@ SEEN = 512
 """Frames of the training store that are validated on where there is no other store."""
 
 
-def build_method(recipe: PretrainRecipe, store: FrameStore) -> Distill | PointMAE | LocalAlignment:
+def build_method(recipe: PretrainRecipe, store: FrameStore) -> Method:
     """The recipe's method with freshly initialised weights (torch's default generator)."""
     backbone = PointTransformer(recipe.backbone)
-    if isinstance(recipe.method, PointMAEConfig):
-        return PointMAE(recipe.method, backbone)
+    if not recipe.method.learns_from_teacher:
+        return recipe.method.build(backbone, None)
     mean, std = (torch.as_tensor(part) for part in store.target_statistics())
-    if isinstance(recipe.method, LocalAlignmentConfig):
-        return LocalAlignment(recipe.method, backbone, mean, std)
-    return build_distill(recipe.method, backbone, mean, std)
+    return recipe.method.build(backbone, TargetStatistics(mean, std))
 
 
 def _cells(recipe: PretrainRecipe, store: FrameStore) -> CellsOf | None:
@@ -53,7 +51,7 @@ def _cells(recipe: PretrainRecipe, store: FrameStore) -> CellsOf | None:
 
 def _require_targets(recipe: PretrainRecipe, store: FrameStore) -> None:
     """Raises RecipeError where what learns from a teacher is given shapes that none has seen."""
-    if not isinstance(recipe.method, PointMAEConfig) and not store.has_targets:
+    if recipe.method.learns_from_teacher and not store.has_targets:
         raise RecipeError(
             f"{store.path}: holds shapes without a teacher's targets, which the recipe {recipe.name} learns from. "
             "Take a recipe that reconstructs, or a store of frames"
@@ -71,6 +69,7 @@ def train_loader(recipe: PretrainRecipe, store: FrameStore) -> FrameLoader:
         frame=frames.frame,
         augment=frames.augmentation,
         cells=_cells(recipe, store),
+        views=recipe.method.views,
         rank=distributed.rank(),
         ranks=distributed.ranks(),
     )
@@ -94,6 +93,7 @@ def validation_loader(recipe: PretrainRecipe, store: FrameStore, most: int | Non
         indices=np.linspace(0, len(store) - 1, count).round().astype(np.int64),
         drop_last=False,
         cells=_cells(recipe, store),
+        views=recipe.method.views,
         rank=distributed.rank(),
         ranks=distributed.ranks(),
     )
@@ -173,6 +173,7 @@ def run_pretrain(
         _claim(Path(out), card)
     torch.manual_seed(recipe.engine.seed)
     method = build_method(recipe, train_store)
+    assert isinstance(method, torch.nn.Module)
     rows = pretrain(
         method,
         PermutedTargets(loader, train_store, recipe.engine.seed) if permute_targets else loader,

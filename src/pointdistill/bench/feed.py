@@ -128,7 +128,9 @@ def _steps(
 ) -> Iterator[tuple[float, float]]:
     """Seconds of feeding and of training, in turn: what else the machine does falls on both."""
     torch.manual_seed(0)
-    method = build_method(recipe, loader.store).to(device).train()
+    method = build_method(recipe, loader.store)
+    assert isinstance(method, torch.nn.Module)
+    method.to(device).train()
     optimizer = adamw(method, recipe.engine.lr, recipe.engine.weight_decay)
     for number in range(steps):
         began = time.perf_counter()

@@ -1,10 +1,12 @@
-"""What the pre-training loop asks of a method."""
+"""What pre-training asks of a method and of its settings."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
+from jaxtyping import Float
+from torch import Tensor
 
 from pointdistill.batch import FrameBatch
 from pointdistill.losses import Losses
@@ -33,6 +35,31 @@ class Method(Protocol):
     def validate(self, batches: Iterable[FrameBatch]) -> dict[str, float]:
         """Figures on held-out batches; `r2` where the method predicts a target. Of several processes, each gives its
         share of the batches, and all get the figures of the whole."""
+        ...
+
+
+class TargetStatistics(NamedTuple):
+    """What a method that learns from a teacher is told of all targets of the training store."""
+
+    mean: Float[Tensor, "tokens width"]
+    """Mean of each number of a target."""
+    std: Float[Tensor, "tokens width"]
+    """Its standard deviation."""
+
+
+class MethodConfig(Protocol):
+    """Settings of a method, a frozen dataclass: what a recipe names.
+
+    A recipe read back from JSON knows its method by the names of these settings alone: no two methods have the same.
+    """
+
+    learns_from_teacher: ClassVar[bool]
+    """Whether it needs a store with targets. Where False, `build` is given no statistics."""
+    views: ClassVar[int]
+    """Clouds of a frame in a batch: 2 for methods that compare two draws of the same frame."""
+
+    def build(self, backbone: PointTransformer, targets: TargetStatistics | None) -> Method:
+        """The method around a backbone, its own weights freshly drawn from torch's default generator."""
         ...
 
 

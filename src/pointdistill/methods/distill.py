@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from pointdistill import distributed
 from pointdistill.batch import FrameBatch
 from pointdistill.losses import Losses
-from pointdistill.methods.base import Draw
+from pointdistill.methods.base import Draw, TargetStatistics
 from pointdistill.models.blocks import initialise
 from pointdistill.models.concepts import ConceptConfig, ConceptExtractor
 from pointdistill.models.point_transformer import PointTransformer, Trace
@@ -37,10 +37,18 @@ class DistillConfig:
             "tokens", flattened in the order of farthest point sampling, or their mean and maximum, "pooled".
     """
 
+    learns_from_teacher: ClassVar[bool] = True
+    views: ClassVar[int] = 1
+
     concepts: ConceptConfig = field(default_factory=ConceptConfig)
     projector: ProjectorConfig = field(default_factory=ProjectorConfig)
     standardise: Literal["none", "scalar", "dimension"] = "none"
     reads: Literal["concepts", "tokens", "pooled"] = "concepts"
+
+    def build(self, backbone: PointTransformer, targets: TargetStatistics | None) -> "Distill":
+        """The method around a backbone."""
+        assert targets is not None
+        return Distill(self, backbone, *targets)
 
 
 class Distill(nn.Module):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from pointdistill.batch import FrameBatch
 from pointdistill.losses import Losses
-from pointdistill.methods.base import Draw
+from pointdistill.methods.base import Draw, TargetStatistics
 from pointdistill.methods.distill import Distill, DistillConfig
 from pointdistill.methods.point_mae import (
     MeanChamfer,
@@ -37,10 +38,18 @@ class DistillReconstructionConfig:
         reconstruction_weight: factor on the raw Chamfer distance ("adding these two losses together": both 1).
     """
 
+    learns_from_teacher: ClassVar[bool] = True
+    views: ClassVar[int] = 1
+
     distill: DistillConfig = field(default_factory=DistillConfig)
     reconstruction: PointMAEConfig = MASKED_FEATURES
     distill_weight: float = 1.0
     reconstruction_weight: float = 1.0
+
+    def build(self, backbone: PointTransformer, targets: TargetStatistics | None) -> "DistillReconstruction":
+        """The method around a backbone."""
+        assert targets is not None
+        return DistillReconstruction(self, backbone, *targets)
 
 
 class DistillReconstruction(Distill):

@@ -3,7 +3,7 @@ that the patch's centre falls into. No concepts, no captions, no occlusion test 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from pointdistill.errors import RecipeError
 from pointdistill.geometry import gather, project, transform
 from pointdistill.geometry.image_crop import centre_crop
 from pointdistill.losses import Losses
-from pointdistill.methods.base import Draw
+from pointdistill.methods.base import Draw, TargetStatistics
 from pointdistill.models.blocks import initialise
 from pointdistill.models.point_transformer import PointTransformer
 from pointdistill.seeding import sample_uniform
@@ -35,9 +35,17 @@ class LocalAlignmentConfig:
         standardise: as `DistillConfig.standardise`, over the cells of all frames: "none" is plain MSE.
     """
 
+    learns_from_teacher: ClassVar[bool] = True
+    views: ClassVar[int] = 1
+
     hidden: int = 1024
     image_side: int = 224
     standardise: Literal["none", "scalar"] = "none"
+
+    def build(self, backbone: PointTransformer, targets: TargetStatistics | None) -> "LocalAlignment":
+        """The method around a backbone."""
+        assert targets is not None
+        return LocalAlignment(self, backbone, *targets)
 
 
 class CellsOf:

@@ -3,7 +3,7 @@ reconstruction of the paper's own ablation (section 4.3.2), which masks what is 
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -13,7 +13,7 @@ from pointdistill import distributed
 from pointdistill.batch import FrameBatch
 from pointdistill.geometry import Patches, chamfer_l2
 from pointdistill.losses import Losses
-from pointdistill.methods.base import Draw
+from pointdistill.methods.base import Draw, TargetStatistics
 from pointdistill.models.decoder import DecoderConfig, PointDecoder, split_tokens
 from pointdistill.models.point_transformer import PointTransformer
 from pointdistill.seeding import sample_uniform
@@ -31,9 +31,16 @@ class PointMAEConfig:
             and its outputs for the hidden ones are replaced by the mask token.
     """
 
+    learns_from_teacher: ClassVar[bool] = False
+    views: ClassVar[int] = 1
+
     mask_ratio: float = 0.6
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     mask_at: Literal["input", "output"] = "input"
+
+    def build(self, backbone: PointTransformer, targets: TargetStatistics | None = None) -> "PointMAE":
+        """The method around a backbone."""
+        return PointMAE(self, backbone)
 
 
 class PointMAE(nn.Module):

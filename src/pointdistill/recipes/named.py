@@ -8,6 +8,7 @@ from pointdistill.recipes.paper import paper
 from pointdistill.recipes.quickstart import distillation
 from pointdistill.recipes.recipe import PretrainRecipe
 from pointdistill.recipes.reconstruction import distillation_with_reconstruction, reconstruction
+from pointdistill.recipes.self_supervised import point_mae
 from pointdistill.recipes.shapenet55 import point_mae_shapenet55
 
 _BASES: tuple[Callable[[], PretrainRecipe], ...] = (paper, distillation)
@@ -18,6 +19,7 @@ _VARIANTS: dict[str, Callable[[PretrainRecipe], PretrainRecipe]] = {
     "local": local_alignment,
     "untied": untied,
     "mix": mixed_projector,
+    "point-mae": point_mae,
     "reconstruction-input": partial(reconstruction, mask_at="input"),
     "reconstruction-output": partial(reconstruction, mask_at="output"),
     "both-input": partial(distillation_with_reconstruction, mask_at="input"),

@@ -15,6 +15,9 @@ from pointdistill.methods.point_mae import PointMAEConfig
 from pointdistill.models.point_transformer import BackboneConfig
 from pointdistill.typed_json import read_typed
 
+AnyMethod = DistillConfig | PointMAEConfig | DistillReconstructionConfig | LocalAlignmentConfig
+"""The methods that a recipe can be read back with."""
+
 
 @dataclass(frozen=True)
 class FrameRecipe:
@@ -46,7 +49,7 @@ class PretrainRecipe:
     name: str
     teacher: str
     backbone: BackboneConfig
-    method: DistillConfig | PointMAEConfig | DistillReconstructionConfig | LocalAlignmentConfig
+    method: AnyMethod
     frames: FrameRecipe
     engine: PretrainConfig
 
