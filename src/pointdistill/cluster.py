@@ -37,6 +37,12 @@ def cluster_executor(address: str) -> Iterator[Executor]:
             client.close(timeout=_PATIENCE)
 
 
+def worker_count(executor: Executor) -> int:
+    """Worker processes of a `cluster_executor` at this moment, at least one."""
+    client = executor._client  # type: ignore[attr-defined]
+    return max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
+
+
 @contextmanager
 def _in_one_line(distributed: Any, address: str) -> Iterator[None]:
     """What can go wrong between here and the workers, as an error for the user."""

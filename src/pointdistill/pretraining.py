@@ -192,6 +192,10 @@ def run_pretrain(
         "heldout": figures_of(rows[-1], "heldout"),
         "seen": figures_of(rows[-1], "seen"),
         "curve": rows,
+        "parameters": {
+            "backbone": sum(parameter.numel() for parameter in method.backbone.parameters()),
+            "method": sum(parameter.numel() for parameter in method.parameters()),
+        },
     }
     if main:
         tensors = method.state_dict()

@@ -158,6 +158,8 @@ def finetune(
         trained = time.monotonic() - started
         test = task.evaluate(model, data.test, seed)
     result = _result(out, identity, task, config, seed, test, trained)
+    modules = {"backbone": model.backbone, "model": model}
+    result["parameters"] = {name: sum(p.numel() for p in module.parameters()) for name, module in modules.items()}
     known = {key: result[key] for key in ("config", "seed", "steps", "identity")}
     known |= {"version": __version__, "data": fingerprint(data)}
     save_task_model(out, task, facts, model, {**known, **(card or {})})

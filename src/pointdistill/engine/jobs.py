@@ -2,9 +2,10 @@
 it is."""
 
 import json
+import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 from rich.progress import Progress, TaskID
 
 from pointdistill.console import console, progress
-from pointdistill.parallel import local_executor, stop_workers, worker_died
+from pointdistill.parallel import local_executor, stop_workers, torch_threads, worker_died
 
 JobFunction = Callable[..., str]
 """Called as `function(folder, report, **arguments)` in a worker process; returns a line about what came out. It leaves
@@ -54,8 +55,13 @@ class _FileReport:
             self.path.write_text(json.dumps([done, total, note]))
 
 
+_alone = threading.Lock()
+"""A job seeds torch's global generator: threads of one process (a cluster's workers may have several) take turns."""
+
+
 def _run(job: Job) -> str:
-    return job.function(job.folder, _FileReport(job.folder), **job.arguments)
+    with _alone, torch_threads(1):
+        return job.function(job.folder, _FileReport(job.folder), **job.arguments)
 
 
 def _poll(folder: Path) -> tuple[int, int, str] | None:
@@ -66,13 +72,21 @@ def _poll(folder: Path) -> tuple[int, int, str] | None:
     return done, total, note
 
 
-def run_jobs(jobs: Sequence[Job], description: str, workers: int | None = None) -> dict[str, float]:
+def run_jobs(
+    jobs: Sequence[Job],
+    description: str,
+    workers: int | None = None,
+    executor: Executor | None = None,
+    slots: int | None = None,
+) -> dict[str, float]:
     """Run jobs as their needs allow, in the order given, one thread each, showing each one's progress and time left.
 
     Args:
         jobs: what to do; earlier ones start earlier.
         description: of the whole, for the overall bar.
         workers: processes; default the usable cores.
+        executor: does the jobs instead of local processes; its workers see the jobs' folders under the same paths.
+        slots: how many jobs the executor is given at a time.
 
     Returns:
         Wall seconds of each job in this call.
@@ -82,8 +96,8 @@ def run_jobs(jobs: Sequence[Job], description: str, workers: int | None = None) 
     """
     waiting, running, seconds, done = list(jobs), {}, {}, set()
     bars_of: dict[str, TaskID] = {}
-    pool = local_executor(workers)
-    size: int = pool._max_workers  # type: ignore[attr-defined]
+    pool = executor or local_executor(workers)
+    size: int = slots or getattr(pool, "_max_workers", 1)
     try:
         with progress() as bars:
             overall = bars.add_task(f"[bold]{description}", total=len(jobs), note="")
@@ -105,10 +119,14 @@ def run_jobs(jobs: Sequence[Job], description: str, workers: int | None = None) 
     except BrokenProcessPool as error:
         raise worker_died(", ".join(job.name for job, _ in running.values())) from error
     except BaseException:
-        stop_workers(pool)
+        if executor is None:
+            stop_workers(pool)
+        for future in running:
+            future.cancel()
         raise
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        if executor is None:
+            pool.shutdown(wait=True, cancel_futures=True)
     return seconds
 
 

@@ -1,18 +1,14 @@
 """What a quickstart's folder holds, as one `Results`: figures, curves, controls, verdicts, host and times."""
 
 import math
-import platform
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
-import torch
 
 from pointdistill import __version__
 from pointdistill.files import read_json
+from pointdistill.host import host_facts
 from pointdistill.metrics.significance import holm, mean_std, paired
-from pointdistill.parallel import usable_cores
 from pointdistill.quickstart.layout import Layout
 from pointdistill.quickstart.plan import Run, inits, labels_of, pretraining_seeds, runs
 from pointdistill.recipes.quickstart import QuickstartRecipe, TaskRecipe
@@ -61,7 +57,7 @@ def collect(layout: Layout, recipe: QuickstartRecipe) -> Results:
         version=__version__,
         mode=recipe.mode,
         recipe=as_json(recipe),
-        host=_host(),
+        host=host_facts(),
         seconds=read_json(layout.stages),
         data={
             "pre-training frames": len(frames),
@@ -191,22 +187,3 @@ def _note(tests: dict[str, Comparison], p: float) -> str:
     behind = [init for init, test in tests.items() if not test.difference > 0]
     said = f"larger p of both tests, Holm over the tasks: {p_text(p).removeprefix('p = ').removeprefix('p ')}"
     return said + (f"; not ahead of {' and of '.join(behind)}" if behind else "")
-
-
-def _host() -> dict:
-    return {
-        "cpus": usable_cores(),
-        "processor": _processor(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "platform": f"{platform.system()} {platform.machine()}",
-        "threads": "one a worker process",
-    }
-
-
-def _processor() -> str:
-    if sys.platform == "linux":
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor()

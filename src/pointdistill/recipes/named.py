@@ -28,6 +28,11 @@ _VARIANTS: dict[str, Callable[[PretrainRecipe], PretrainRecipe]] = {
 _OTHERS: tuple[Callable[[], PretrainRecipe], ...] = (point_mae_shapenet55,)
 
 
+def varied(recipe: PretrainRecipe, kind: str) -> PretrainRecipe:
+    """A distillation with one thing changed, by the end of the changed recipe's name."""
+    return _VARIANTS[kind](recipe)
+
+
 def pretraining_recipes() -> dict[str, PretrainRecipe]:
     """Two distillations, each of them with one thing changed, and recipes of other data, by their names."""
     bases = [make() for make in _BASES]

@@ -27,6 +27,42 @@ def quickstart(out: Path | None = None, fast: bool = False, thorough: bool = Fal
     run_quickstart(out or Path("quickstart" if mode == "full" else f"quickstart-{mode}"), mode, workers)
 
 
+def reproduce(
+    target: Annotated[str, Positional, arg(metavar="TARGET")],
+    data: Path | None = None,
+    out: Path = Path("reproduce"),
+    scale: Literal["paper", "small"] = "small",
+    seeds: int | None = None,
+    estimate: bool = False,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    device: str = "cpu",
+):
+    """Reproduce a table or a figure of the paper: run what is missing, print the paper's beside ours.
+
+    Interrupted, the same command goes on where it was; runs are shared by all tables of a folder.
+
+    Args:
+        target: table1 to table10, figure3 or figure4 (docs/reproduce.md).
+        data: folder of prepared stores; at the small scale the embedded world's, written where it lacks (default
+            OUT/data).
+        out: folder of all runs and tables.
+        scale: small is for two CPU cores and the embedded world, at most 90 minutes a table; paper is the paper's.
+        seeds: pre-trainings a row, each with a fine-tuning of its own; default 5 (paper: 3).
+        estimate: only print how many runs, hours and GB it would take.
+        workers: local processes; default the usable cores.
+        scheduler: run on the workers of this dask scheduler instead, for instance tcp://node7:8786; they must see DATA
+            and OUT under the same paths.
+        device: where each run trains, for instance cuda.
+    """
+    from pointdistill.reproduce import Machines, run_reproduce
+
+    at_least(1, seeds=seeds, workers=workers)
+    if scheduler and workers:
+        raise PointdistillError("--scheduler and --workers exclude each other: the cluster has its own workers")
+    run_reproduce(target, out, data, scale, seeds, estimate, Machines(workers, scheduler, device))
+
+
 def report(run: Annotated[Path, Positional, arg(metavar="RUN")], markdown: bool = False):
     """Write report.html anew from a run's results.json.
 

@@ -1,0 +1,179 @@
+"""Before a table is run: how many runs it lacks, how long they will take here, how much disk they will fill.
+
+A pre-training step is timed on made-up clouds of the recipe's size, on the device and the threads that a run will have.
+What fine-tunings take is read off finished ones of the same kind; at the small scale, before there are any, off the
+seconds that they took where the published small tables were made.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from pointdistill import manifest
+from pointdistill.batch import FrameBatch
+from pointdistill.console import console
+from pointdistill.engine.optim import adamw
+from pointdistill.methods.base import Draw, TargetStatistics
+from pointdistill.models.point_transformer import PointTransformer
+from pointdistill.parallel import torch_threads, usable_cores
+from pointdistill.recipes.recipe import PretrainRecipe
+from pointdistill.reproduce.runs import Downstream, Place, Pretraining, Run
+from pointdistill.reproduce.stores import factory_of
+
+_MOST = 16
+"""Clouds of a batch that is timed; larger batches are reckoned from it."""
+_PAPER_TARGETS = {"no-captions": (1, 512), "local": (49, 512)}
+_PAPER_FRAMES, _PAPER_SHAPES = 80_000, 41_952
+"""What is reckoned with before the stores are there: four fifths of the paper's 100k pairs; ShapeNet-55's training
+list."""
+_SMALL_SECONDS = {
+    "finetune": {"classification": 26, "semantic_segmentation": 52, "part_segmentation": 38, "detection": 78},
+    "probe": {"classification": 4, "semantic_segmentation": 12, "part_segmentation": 12, "detection": 12},
+    "vote": {"classification": 33},
+}
+"""Seconds of one core of an AMD EPYC, of the published small tables' runs; docs/reproduce.md."""
+_SMALL_DATA_SECONDS, _SMALL_DATA_GIGABYTES = 330, 1.2
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is still to do.
+
+    Attributes:
+        runs: all of them.
+        missing: those without a result.
+        seconds: of one worker; None where something could not be told.
+        gigabytes: that finished runs will fill.
+        unknown: kinds of runs that nothing is known of.
+    """
+
+    runs: int
+    missing: int
+    seconds: float
+    gigabytes: float
+    unknown: tuple[str, ...]
+
+
+def estimate(place: Place, runs: Sequence[Run]) -> Estimate:
+    """What the missing ones of some runs will take on one worker."""
+    missing = [run for run in runs if place.result(run) is None]
+    known = _finished_seconds(place, runs)
+    seconds, size, unknown = 0.0, 0.0, set()
+    timed: dict[str, tuple[float, float]] = {}
+    for run in missing:
+        kind = _kind(run)
+        if isinstance(run, Pretraining):
+            if kind not in timed:
+                timed[kind] = _time(run, place)
+            seconds += known.get(kind, timed[kind][0])
+            size += timed[kind][1]
+            continue
+        found = known.get(kind, _reference(run, place))
+        if run.protocol == "finetune":
+            size += 4 * sum(parameter.numel() for parameter in run.recipe.backbone.build().parameters())
+        if found is None:
+            unknown.add(kind)
+        else:
+            seconds += found
+    return Estimate(len(runs), len(missing), seconds, size / 1e9, tuple(sorted(unknown)))
+
+
+def print_estimate(name: str, place: Place, runs: Sequence[Run], workers: int | None) -> None:
+    """Say it."""
+    found, slots = estimate(place, runs), workers or (usable_cores() if place.device == "cpu" else 1)
+    pretrainings = sum(isinstance(run, Pretraining) for run in runs)
+    lines = [
+        f"{name}, scale {place.scale.name}: {found.runs} runs, {pretrainings} of them pre-trainings; "
+        f"{found.runs - found.missing} are done"
+    ]
+    seconds, size = found.seconds / slots, found.gigabytes
+    world = place.scale.world
+    if world is not None and found.missing and not (place.stores.root / "world").is_dir():
+        seconds, size = seconds + _SMALL_DATA_SECONDS * 2 / slots, size + _SMALL_DATA_GIGABYTES
+        lines.append(f"data: the embedded world will be written below {place.stores.root}")
+    lines.append(
+        f"time: about {_hours(seconds)} with {slots} at a time on {place.device}; disk: about {size:.1f} GB in "
+        f"{place.out}"
+    )
+    if found.unknown:
+        lines.append(f"not counted, since none has been run yet: {', '.join(found.unknown)}")
+    for line in lines:
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _kind(run: Run) -> str:
+    if isinstance(run, Pretraining):
+        return f"pre-training {run.recipe.name}"
+    return f"{run.protocol} {run.recipe.name}"
+
+
+def _finished_seconds(place: Place, runs: Sequence[Run]) -> dict[str, float]:
+    """Mean seconds of finished runs of each kind."""
+    found: dict[str, list[float]] = {}
+    for run in runs:
+        result = place.result(run)
+        if result is not None and "seconds" in result:
+            found.setdefault(_kind(run), []).append(result["seconds"])
+    return {kind: sum(seconds) / len(seconds) for kind, seconds in found.items()}
+
+
+def _reference(run: Downstream, place: Place) -> float | None:
+    if place.scale.name != "small":
+        return None
+    return _SMALL_SECONDS[run.protocol].get(run.recipe.task.name)
+
+
+def _time(run: Pretraining, place: Place) -> tuple[float, float]:
+    """Seconds of a whole pre-training from those of two steps, and bytes that it leaves."""
+    recipe, device = run.recipe, place.device
+    torch.manual_seed(0)
+    shape = _target_shape(run, place)
+    backbone = PointTransformer(recipe.backbone)
+    statistics = TargetStatistics(torch.zeros(shape), torch.ones(shape)) if recipe.method.learns_from_teacher else None
+    method = recipe.method.build(backbone, statistics)
+    assert isinstance(method, torch.nn.Module)
+    size = 4.0 * sum(p.numel() for p in [*method.parameters(), *backbone.parameters()])
+    count = min(_MOST, recipe.engine.batch_size)
+    batch = _batch(recipe, count, shape).to(device)
+    with torch_threads(1 if device == "cpu" else torch.get_num_threads()):
+        optimizer = adamw(method.to(device).train(), recipe.engine.lr, recipe.engine.weight_decay)
+        taken = []
+        for step in range(3):
+            began = time.perf_counter()
+            loss = method(batch, Draw(0, step, batch.index.cpu().numpy())).total
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            loss.item()
+            taken.append(time.perf_counter() - began)
+    per_step = min(taken[1:]) * recipe.engine.batch_size / count
+    return per_step * recipe.engine.epochs * (_frames(run, place) // recipe.engine.batch_size), size
+
+
+def _batch(recipe: PretrainRecipe, count: int, shape: tuple[int, ...]) -> FrameBatch:
+    points, second = torch.rand(2, count, recipe.frames.points, 3) * 2 - 1
+    cells = torch.zeros(count, recipe.frames.points, dtype=torch.int64)
+    return FrameBatch(points, torch.randn(count, *shape), torch.arange(count), cells, second)
+
+
+def _target_shape(run: Pretraining, place: Place) -> tuple[int, int]:
+    teacher = place.scale.teacher_of(run.start)
+    if teacher is None or place.scale.world is None:
+        return _PAPER_TARGETS.get(run.start.partition("@")[0], (10, 768))
+    return factory_of(teacher)().target_shape
+
+
+def _frames(run: Pretraining, place: Place) -> int:
+    folder, _ = place.stores.frames(place.scale.teacher_of(run.start))
+    if manifest.is_there(folder):
+        return manifest.read(folder)["frames"]
+    shapes = place.scale.teacher_of(run.start) is None
+    if place.scale.world is None:
+        return _PAPER_SHAPES if shapes else _PAPER_FRAMES
+    return place.scale.world.frames(shapes)
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"

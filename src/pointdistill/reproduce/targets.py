@@ -1,0 +1,128 @@
+"""What can be reproduced: each target knows its runs, what data they read, and how to write what came out."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol
+
+from pointdistill import __version__
+from pointdistill.console import console
+from pointdistill.errors import RecipeError
+from pointdistill.files import write_json, write_text
+from pointdistill.host import host_facts
+from pointdistill.recipes.recipe import as_json
+from pointdistill.reproduce.published import TABLES, Table
+from pointdistill.reproduce.results import SCHEMA, TableResult, claims, row_result
+from pointdistill.reproduce.runs import Place, Pretraining, Run, row_runs
+from pointdistill.reproduce.scales import Scale
+from pointdistill.reproduce.stores import FRAMES, LABELLED, SHAPES, Needs, facts
+from pointdistill.reproduce.text import markdown, print_result
+
+
+class Target(Protocol):
+    """A table or a figure."""
+
+    @property
+    def name(self) -> str:
+        """As the command line knows it."""
+        ...
+
+    def runs(self) -> list[Run]:
+        """All runs it is made from, in any order."""
+        ...
+
+    def needs(self) -> Needs:
+        """The data that they read."""
+        ...
+
+    def write(self, place: Place) -> Path:
+        """Write and print what came out; the JSON file."""
+        ...
+
+
+def needs_of(runs: Iterable[Run], scale: Scale) -> Needs:
+    """What runs read."""
+    teachers, shapes, labelled = set(), False, set()
+    for run in runs:
+        if isinstance(run, Pretraining):
+            teacher = scale.teacher_of(run.start)
+            shapes = shapes or teacher is None
+            teachers |= set() if teacher is None else {teacher}
+        else:
+            labelled.add(run.recipe.store)
+    return Needs(frozenset(teachers), shapes, frozenset(labelled))
+
+
+@dataclass(frozen=True)
+class DownstreamTable:
+    """A table of downstream figures, `published.Table`.
+
+    Attributes:
+        table: its rows.
+        scale: the sizes.
+        seeds: how many.
+    """
+
+    table: Table
+    scale: Scale
+    seeds: int
+
+    @property
+    def name(self) -> str:
+        return self.table.name
+
+    def runs(self) -> list[Run]:
+        """Those of all rows."""
+        rows = self.table.trained
+        return [run for row in rows for run in row_runs(self.table, row, self.scale, self.seeds).all()]
+
+    def needs(self) -> Needs:
+        """What they read."""
+        return needs_of(self.runs(), self.scale)
+
+    def result(self, place: Place) -> TableResult:
+        """What came out of the finished runs."""
+        table, scale = self.table, self.scale
+        rows = [row_result(table, row, place, self.seeds) for row in table.rows]
+        stores = {FRAMES, SHAPES, *(LABELLED[kind] for kind in self.needs().labelled)}
+        return TableResult(
+            schema=SCHEMA,
+            table=table.name,
+            title=table.title,
+            task=table.task,
+            columns=list(table.columns),
+            voted=table.voted,
+            source=table.source,
+            scale=scale.name,
+            seeds=self.seeds,
+            rows=rows,
+            claims=claims(table, rows),
+            labels=scale.labels[table.task],
+            recipes={"base": as_json(scale.base), "downstream": as_json(scale.tasks[table.task])},
+            data=facts(place.stores, sorted(stores)),
+            host=host_facts(),
+            version=__version__,
+        )
+
+    def write(self, place: Place) -> Path:
+        """Both forms into out/tables, and the table on the terminal."""
+        result = self.result(place)
+        folder = place.out / "tables"
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{self.name}-{self.scale.name}.json"
+        write_json(path, asdict(result))
+        write_text(path.with_suffix(".md"), markdown(result))
+        print_result(result, console)
+        console.print(f"{path}: the figures; {path.with_suffix('.md').name}: the tables", markup=False, soft_wrap=True)
+        return path
+
+
+def target_of(name: str, scale: Scale, seeds: int) -> Target:
+    """The target of this name.
+
+    Raises:
+        RecipeError: there is none.
+    """
+    if name in TABLES:
+        return DownstreamTable(TABLES[name], scale, seeds)
+    raise RecipeError(f"there is no {name!r} to reproduce. Choose one of {', '.join(TABLES)}")
