@@ -10,10 +10,11 @@ from pointdistill.engine.jobs import Job, run_jobs
 from pointdistill.errors import RecipeError
 from pointdistill.files import exclusive
 from pointdistill.reproduce.estimate import print_estimate
+from pointdistill.reproduce.named import target_of
 from pointdistill.reproduce.runs import Place, in_order
 from pointdistill.reproduce.scales import Scale, ScaleName, scale_of
 from pointdistill.reproduce.stores import Stores
-from pointdistill.reproduce.targets import Target, target_of
+from pointdistill.reproduce.targets import Target
 
 
 @dataclass(frozen=True)

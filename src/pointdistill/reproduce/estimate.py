@@ -19,7 +19,7 @@ from pointdistill.methods.base import Draw, TargetStatistics
 from pointdistill.models.point_transformer import PointTransformer
 from pointdistill.parallel import torch_threads, usable_cores
 from pointdistill.recipes.recipe import PretrainRecipe
-from pointdistill.reproduce.runs import Downstream, Place, Pretraining, Run
+from pointdistill.reproduce.runs import Comparison, Downstream, Place, Pretraining, Run
 from pointdistill.reproduce.stores import factory_of
 
 _MOST = 16
@@ -70,6 +70,10 @@ def estimate(place: Place, runs: Sequence[Run]) -> Estimate:
             seconds += known.get(kind, timed[kind][0])
             size += timed[kind][1]
             continue
+        if isinstance(run, Comparison):  # a decoder is trained on each of three encoders
+            decoders = _time(run.reconstruction, place)
+            seconds, size = seconds + known.get(kind, 3 * decoders[0]), size + 3 * decoders[1]
+            continue
         found = known.get(kind, _reference(run, place))
         if run.protocol == "finetune":
             size += 4 * sum(parameter.numel() for parameter in run.recipe.backbone.build().parameters())
@@ -104,6 +108,8 @@ def print_estimate(name: str, place: Place, runs: Sequence[Run], workers: int | 
 
 
 def _kind(run: Run) -> str:
+    if isinstance(run, Comparison):
+        return "reconstruction losses"
     if isinstance(run, Pretraining):
         return f"pre-training {run.recipe.name}"
     return f"{run.protocol} {run.recipe.name}"

@@ -6,9 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pointdistill import __version__
+from pointdistill.host import host_facts
 from pointdistill.metrics.significance import holm, mean_std, paired
+from pointdistill.recipes.recipe import as_json
 from pointdistill.reproduce.published import Row, Table
 from pointdistill.reproduce.runs import Downstream, Place, Pretraining, row_runs
+from pointdistill.reproduce.scales import Scale
 
 SCHEMA = 1
 LEVEL = 0.05
@@ -126,6 +130,19 @@ class TableResult:
     data: dict[str, str]
     host: dict[str, Any]
     version: str
+
+
+def run_facts(name: str, scale: Scale, seeds: int) -> dict[str, Any]:
+    """What stands beside the figures of every target."""
+    return {
+        "schema": SCHEMA,
+        "table": name,
+        "scale": scale.name,
+        "seeds": seeds,
+        "recipe": as_json(scale.base),
+        "host": host_facts(),
+        "version": __version__,
+    }
 
 
 def row_result(table: Table, row: Row, place: Place, seeds: int) -> RowResult:

@@ -16,6 +16,7 @@ from pointdistill.pretraining import run_pretrain, summary
 from pointdistill.probing import run_probe
 from pointdistill.recipes.downstream.recipe import DownstreamRecipe
 from pointdistill.recipes.recipe import PretrainRecipe, recipe_hash
+from pointdistill.reconstruction import table_7
 from pointdistill.reproduce.published import SCRATCH, Row, Table
 from pointdistill.reproduce.scales import Scale
 from pointdistill.reproduce.stores import Stores
@@ -74,7 +75,20 @@ class Downstream:
         return f"{self.recipe.name}-{kind}{of}-{labels}-seed{self.seed}-{told}"
 
 
-Run = Pretraining | Downstream
+@dataclass(frozen=True)
+class Comparison:
+    """Table 7's measurement on a pair of pre-trainings (`reconstruction.table_7`)."""
+
+    reconstruction: Pretraining
+    distillation: Pretraining
+
+    @property
+    def key(self) -> str:
+        """Its folder's name."""
+        return f"{self.reconstruction.key}-{self.distillation.key}"
+
+
+Run = Pretraining | Downstream | Comparison
 
 
 @dataclass(frozen=True)
@@ -95,8 +109,7 @@ class Place:
 
     def folder(self, run: Run) -> Path:
         """A run's folder."""
-        kind = "pretrain" if isinstance(run, Pretraining) else run.protocol
-        return self.out / "runs" / kind / run.key
+        return self.out / "runs" / _kind(run) / run.key
 
     def result(self, run: Run) -> dict[str, Any] | None:
         """What came out of it; None while it is not finished."""
@@ -108,7 +121,10 @@ class Place:
         folder = self.folder(run)
         if isinstance(run, Pretraining):
             return Job(_name(run), pretrain_job, folder, {"run": run, "place": self})
-        needs: tuple[str, ...] = ()
+        if isinstance(run, Comparison):
+            needs = (_name(run.reconstruction), _name(run.distillation))
+            return Job(_name(run), comparison_job, folder, {"run": run, "place": self}, needs)
+        needs = ()
         if run.protocol == "vote":
             needs = (_name(tuned(run)),)
         elif run.pretraining is not None:
@@ -117,7 +133,15 @@ class Place:
         return Job(_name(run), function, folder, {"run": run, "place": self}, needs)
 
 
+def _kind(run: Run) -> str:
+    if isinstance(run, Downstream):
+        return run.protocol
+    return "pretrain" if isinstance(run, Pretraining) else "table7"
+
+
 def _name(run: Run) -> str:
+    if isinstance(run, Comparison):
+        return f"reconstruction losses, seed {run.distillation.seed}"
     if isinstance(run, Pretraining):
         return f"pre-training {run.recipe.name}, seed {run.seed}"
     doing = {"finetune": "fine-tuning", "probe": "linear probe", "vote": "votes"}[run.protocol]
@@ -196,6 +220,8 @@ def in_order(runs: Iterable[Run]) -> list[Run]:
     def rank(run: Run) -> tuple[int, int]:
         if isinstance(run, Pretraining):
             return run.seed, 0
+        if isinstance(run, Comparison):
+            return run.distillation.seed, 4
         first = run.seed if run.pretraining is None else run.pretraining.seed
         return first, kinds[run.protocol]
 
@@ -211,6 +237,25 @@ def pretrain_job(folder: Path, report: Report, run: Pretraining, place: Place) -
     result = run_pretrain(run.recipe, data, heldout, folder, report, device=place.device, teacher=identity)
     (folder / CHECKPOINT).unlink(missing_ok=True)
     return summary(result)
+
+
+def comparison_job(folder: Path, report: Report, run: Comparison, place: Place) -> str:
+    """Table 7's rows on one pair of pre-trainings."""
+    path = folder / RESULT
+    if not path.exists():
+        teacher = place.scale.teacher_of(run.distillation.start)
+        assert teacher is not None
+        table_7(
+            place.stores.frames(teacher)[0],
+            place.folder(run.reconstruction),
+            place.folder(run.distillation),
+            folder,
+            device=place.device,
+            report=report,
+            teacher=place.stores.identity(teacher),
+        )
+        write_json(path, read_json(folder / "table7.json"))
+    return read_json(path)["verdict"]
 
 
 def finetune_job(folder: Path, report: Report, run: Downstream, place: Place) -> str:

@@ -41,7 +41,8 @@ class Scale:
         seeds: pre-trainings, each with a fine-tuning of its own.
         second: of these, how many are fine-tuned once more, so that both spreads can be told apart.
         world: what is written where the data are the embedded world's; None: the user brings them.
-        fractions: share of the labels in label-efficiency curves.
+        objects_a_class: labelled objects a class for classification, on average.
+        fractions: shares of the labels in label-efficiency curves.
     """
 
     name: ScaleName
@@ -56,6 +57,7 @@ class Scale:
     seeds: int
     second: int
     world: "SmallWorld | None"
+    objects_a_class: int
     fractions: tuple[float, ...] = (0.01, 0.05, 0.1, 0.5, 1.0)
 
     def pretraining(self, start: str, seed: int) -> PretrainRecipe:
@@ -130,6 +132,7 @@ def paper_scale() -> Scale:
         seeds=3,
         second=3,
         world=None,
+        objects_a_class=246,  # 9,843 of 40 classes
     )
 
 
@@ -170,6 +173,7 @@ def small_scale() -> Scale:
         seeds=5,
         second=3,
         world=SMALL_WORLD,
+        objects_a_class=SMALL_WORLD.rooms.train_objects,
     )
 
 

@@ -3,20 +3,19 @@
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from pointdistill import __version__
 from pointdistill.console import console
-from pointdistill.errors import RecipeError
 from pointdistill.files import write_json, write_text
 from pointdistill.host import host_facts
 from pointdistill.recipes.recipe import as_json
-from pointdistill.reproduce.published import TABLES, Table
+from pointdistill.reproduce.published import Table
 from pointdistill.reproduce.results import SCHEMA, TableResult, claims, row_result
-from pointdistill.reproduce.runs import Place, Pretraining, Run, row_runs
+from pointdistill.reproduce.runs import Comparison, Place, Pretraining, Run, row_runs
 from pointdistill.reproduce.scales import Scale
 from pointdistill.reproduce.stores import FRAMES, LABELLED, SHAPES, Needs, facts
-from pointdistill.reproduce.text import markdown, print_result
+from pointdistill.reproduce.text import Sheet, markdown, print_sheet, sheet
 
 
 class Target(Protocol):
@@ -44,6 +43,8 @@ def needs_of(runs: Iterable[Run], scale: Scale) -> Needs:
     """What runs read."""
     teachers, shapes, labelled = set(), False, set()
     for run in runs:
+        if isinstance(run, Comparison):
+            continue
         if isinstance(run, Pretraining):
             teacher = scale.teacher_of(run.start)
             shapes = shapes or teacher is None
@@ -107,22 +108,16 @@ class DownstreamTable:
     def write(self, place: Place) -> Path:
         """Both forms into out/tables, and the table on the terminal."""
         result = self.result(place)
-        folder = place.out / "tables"
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{self.name}-{self.scale.name}.json"
-        write_json(path, asdict(result))
-        write_text(path.with_suffix(".md"), markdown(result))
-        print_result(result, console)
-        console.print(f"{path}: the figures; {path.with_suffix('.md').name}: the tables", markup=False, soft_wrap=True)
-        return path
+        return write_sheet(place, self.name, asdict(result), sheet(result))
 
 
-def target_of(name: str, scale: Scale, seeds: int) -> Target:
-    """The target of this name.
-
-    Raises:
-        RecipeError: there is none.
-    """
-    if name in TABLES:
-        return DownstreamTable(TABLES[name], scale, seeds)
-    raise RecipeError(f"there is no {name!r} to reproduce. Choose one of {', '.join(TABLES)}")
+def write_sheet(place: Place, name: str, content: dict[str, Any], shown: Sheet) -> Path:
+    """Write out/tables/NAME-SCALE.json and .md, and print the latter; the JSON file."""
+    folder = place.out / "tables"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}-{place.scale.name}.json"
+    write_json(path, content)
+    write_text(path.with_suffix(".md"), markdown(shown))
+    print_sheet(shown, console)
+    console.print(f"{path}: the figures; {path.with_suffix('.md').name}: the tables", markup=False, soft_wrap=True)
+    return path

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -23,10 +24,25 @@ class Grid:
     rows: list[list[str]]
 
 
-def grids(result: TableResult) -> list[Grid]:
+@dataclass(frozen=True)
+class Sheet:
+    """What is shown of a target.
+
+    Attributes:
+        title: with the source.
+        grids: the main one first.
+        notes: what must stand under it.
+    """
+
+    title: str
+    grids: list[Grid]
+    notes: list[str]
+
+
+def sheet(result: TableResult) -> Sheet:
     """The table beside the paper's, its claims, and what each row cost."""
-    found = [_figures(result), _claims(result), _costs(result)]
-    return [grid for grid in found if grid.rows]
+    grids = [grid for grid in (_figures(result), _claims(result), _costs(result)) if grid.rows]
+    return Sheet(f"{result.source}: {result.title}, scale {result.scale}", grids, notes(result))
 
 
 def _figures(result: TableResult) -> Grid:
@@ -39,9 +55,9 @@ def _figures(result: TableResult) -> Grid:
         [
             _label(row),
             row.data,
-            *(_number(row.published.get(column)) for column in printed),
-            *(_mean_std(row.figures.get(column)) for column in measured),
-            _mean_std(row.probe),
+            *(number_text(row.published.get(column)) for column in printed),
+            *(mean_text(row.figures.get(column)) for column in measured),
+            mean_text(row.probe),
             *_spreads(row.spread),
         ]
         for row in result.rows
@@ -62,7 +78,7 @@ def _label(row: RowResult) -> str:
 
 
 def _spreads(spread: Spread) -> list[str]:
-    return [_number(spread.pretraining), _number(spread.finetuning)]
+    return [number_text(spread.pretraining), number_text(spread.finetuning)]
 
 
 def _claims(result: TableResult) -> Grid:
@@ -125,13 +141,13 @@ def notes(result: TableResult) -> list[str]:
     return said
 
 
-def markdown(result: TableResult) -> str:
-    """The whole result in Markdown."""
-    parts = [f"# {result.source}: {result.title}, scale {result.scale}", ""]
-    for number, grid in enumerate(grids(result)):
+def markdown(sheet: Sheet) -> str:
+    """The whole sheet in Markdown."""
+    parts = [f"# {sheet.title}", ""]
+    for number, grid in enumerate(sheet.grids):
         parts += [] if number == 0 else [f"## {grid.title}", ""]
         parts += [*_markdown_grid(grid), ""]
-        parts += [*(f"- {note}" for note in notes(result)), ""] if number == 0 else []
+        parts += [*(f"- {note}" for note in sheet.notes), ""] if number == 0 else []
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -145,26 +161,29 @@ def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def print_result(result: TableResult, console: Console) -> None:
-    """The whole result on the terminal."""
-    for number, grid in enumerate(grids(result)):
-        console.print(Text(f"{result.source}: {grid.title}" if number == 0 else grid.title, style="bold"))
+def print_sheet(sheet: Sheet, console: Console) -> None:
+    """The whole sheet on the terminal; tables are whole even where it is too narrow for them."""
+    for number, grid in enumerate(sheet.grids):
+        console.print(Text(sheet.title if number == 0 else grid.title, style="bold"), soft_wrap=True)
         table = RichTable(box=box.SIMPLE_HEAD, header_style="bold", padding=(0, 1), show_edge=False)
         for column, heading in enumerate(grid.headings):
-            table.add_column(heading, justify="right" if column else "left", overflow="fold")
+            cells = [row[column] for row in grid.rows] if column else []
+            width = max(map(len, [*cells, *heading.split()]))
+            table.add_column(heading, justify="right" if column else "left", min_width=width, overflow="fold")
         for row in grid.rows:
             table.add_row(*map(Text, row))
-        console.print(table, width=max(console.width, 150), crop=False, soft_wrap=console.width < 150)
-        for note in notes(result) if number == 0 else []:
+        needed = Measurement.get(console, console.options.update(max_width=1000), table).minimum
+        console.print(table, width=max(console.width, needed), crop=False, soft_wrap=needed > console.width)
+        for note in sheet.notes if number == 0 else []:
             console.print(note, markup=False, soft_wrap=True)
         console.print()
 
 
-def _number(value: float | None) -> str:
+def number_text(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}".rstrip("0").rstrip(".") if value > 10 else f"{value:.2f}"
 
 
-def _mean_std(figures: Sequence[float] | None) -> str:
+def mean_text(figures: Sequence[float] | None) -> str:
     if not figures:
         return ""
     mean, std = mean_std(figures)
