@@ -20,11 +20,11 @@ from pointdistill.teachers.small import load_pixels, load_small_teacher
 
 _HALF = (0.5, 0.5, 0.5)
 PATCH, GRID = 16, 4
-"""Pixels of a cell's side, and cells in a row of the map. Half the network's own stride of 32. At a quarter, 8 x 8 cells,
-a change in one cell is answered most by another as often as not; of these it is the cell itself (docs/teacher.md)."""
+"""Pixels of a cell's side, and cells in a row of the map: half the network's own stride of 32. A change in one of them is
+answered most by that cell; of 8 x 8 at a quarter, by a neighbour as often as not (docs/teacher.md)."""
 PREPROCESSING = Preprocessing(PATCH * GRID, PATCH * GRID, _HALF, _HALF)
-"""As CLIP's images are cut: the shorter side resized, here to 64 pixels (the encoder learned from 60), the middle square;
-values in [-1, 1]."""
+"""As CLIP's images are cut: the shorter side resized, here to 64 pixels (the encoder learned from 60), the middle
+square; values in [-1, 1]."""
 _NOISE_IMAGES = 256
 
 
