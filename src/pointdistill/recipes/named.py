@@ -38,7 +38,7 @@ _OTHERS: tuple[Callable[[], PretrainRecipe], ...] = (point_mae_shapenet55, lambd
 
 
 def pretraining_recipes() -> dict[str, PretrainRecipe]:
-    """Two distillations, each of them with one thing changed, and recipes of one base or of other data, by their names."""
+    """Two distillations, each with one thing changed, and recipes of one base or of other data, by their names."""
     bases = [make() for make in _BASES]
     variants = [vary(base) for base in bases for vary in _VARIANTS.values()]
     return {recipe.name: recipe for recipe in (*bases, *variants, *(make() for make in _OTHERS))}

@@ -1,5 +1,5 @@
-"""What the embedded teacher's construction gives beside its prefix: the image feature, features of places, and the same
-networks with random weights. Controls in small, where the paper has CLIP's feature and CLIP's patch tokens (Table 5)."""
+"""What the embedded teacher's construction gives beside its prefix: the image feature, features of places, and the
+same networks with random weights. In small what CLIP's feature and patch tokens are to the paper (Table 5)."""
 
 from pathlib import Path
 
@@ -20,8 +20,8 @@ from pointdistill.teachers.small import load_pixels, load_small_teacher
 
 _HALF = (0.5, 0.5, 0.5)
 PATCH, GRID = 16, 4
-"""Pixels of a cell's side, and cells in a row of the map: half the network's own stride of 32. A change in one of them is
-answered most by that cell; of 8 x 8 at a quarter, by a neighbour as often as not (docs/teacher.md)."""
+"""Pixels of a cell's side, and cells in a row of the map: half the network's own stride of 32. A change in one of them
+is answered most by that cell; of 8 x 8 at a quarter, by a neighbour as often as not (docs/teacher.md)."""
 PREPROCESSING = Preprocessing(PATCH * GRID, PATCH * GRID, _HALF, _HALF)
 """As CLIP's images are cut: the shorter side resized, here to 64 pixels (the encoder learned from 60), the middle
 square; values in [-1, 1]."""
