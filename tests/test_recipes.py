@@ -25,7 +25,7 @@ from pointdistill.models.checkpoints import load_backbone
 from pointdistill.models.point_transformer import BACKBONES
 from pointdistill.prepare import FrameSettings, prepare_recordings
 from pointdistill.pretraining import build_method, require_papers_store, run_pretrain, summary, train_loader
-from pointdistill.recipes.ablations import CLIP_FEATURE, CLIP_PATCHES
+from pointdistill.recipes.ablations import CLIP_FEATURE, CLIP_PATCHES, IMAGENET, random_teacher
 from pointdistill.recipes.named import pretraining_recipes
 from pointdistill.recipes.paper import paper
 from pointdistill.recipes.quickstart import Mode, distillation, point_mae, quickstart
@@ -301,7 +301,9 @@ def test_quickstart_distillation_takes_two_steps(distilled):
     _check_run(distilled, distillation(), {"r2", "spread"})
 
 
-PREFIXED = [f"quickstart-{kind}" for kind in ("tokens", "pooled", "no-captions", "untied", "mix")]
+PREFIXED = [
+    f"quickstart-{kind}" for kind in ("tokens", "pooled", "no-captions", "imagenet", "random-teacher", "untied", "mix")
+]
 
 
 @pytest.mark.parametrize("name", PREFIXED)
@@ -324,6 +326,7 @@ def test_variants_change_one_thing():
         "pooled": {"method": {"reads": "pooled"}},
         "no-captions": {"teacher": CLIP_FEATURE},
         "local": {"teacher": CLIP_PATCHES},
+        "imagenet": {"teacher": IMAGENET},
         "untied": {"method": {"concepts": {**base["method"]["concepts"], "tie_layers": False}}},
         "mix": {"method": {"projector": {"form": "mix", "hidden": 384}}},
     }
@@ -335,6 +338,19 @@ def test_variants_change_one_thing():
             expected["method"] = {"hidden": 1024, "image_side": 224, "standardise": "none"}
         assert as_json(recipes[f"paper-{kind}"]) == expected
     assert f"clip-feature-{VIT_B32}" == CLIP_FEATURE and f"clip-patches-{VIT_B32}" == CLIP_PATCHES
+
+
+def test_small_ablations_learn_from_the_embedded_teacher():
+    """Where the paper has CLIP's feature and patches; nothing else but the teacher changes."""
+    recipes, base = pretraining_recipes(), distillation()
+    teachers = {"no-captions": "small-feature", "imagenet": "imagenet", "random-teacher": "random"}
+    for kind, teacher in teachers.items():
+        assert recipes[f"quickstart-{kind}"] == replace(base, name=f"quickstart-{kind}", teacher=teacher)
+    local = recipes["quickstart-local"]
+    assert local.teacher == "small-patches" and as_json(local)["method"]["image_side"] == 64
+    assert replace(local, name="quickstart", teacher="small", method=base.method) == base
+    with pytest.raises(ValueError, match="no teacher of random weights"):
+        random_teacher(paper())
 
 
 def test_local_alignment_takes_two_steps(tmp_path):

@@ -51,6 +51,10 @@ def test_each_kind_makes_what_it_says(tmp_path, monkeypatch):
         "hf-pooled:models": ("load_vision", (folder, True)),
         "imagenet": ("load_imagenet", (True,)),
         "imagenet-map": ("load_imagenet", (False,)),
+        "small-feature": ("load_small_feature", ()),
+        "small-patches:models": ("load_small_patches", (tmp_path / "models",)),
+        "random": ("RandomTeacher", (0,)),
+        "random:7": ("RandomTeacher", (7,)),
         "my.file.py:Mine": ("load_user_teacher", (str(tmp_path / "my.file.py"), "Mine")),
     }
     assert {spec.partition(":")[0] for spec in meant} >= {*KINDS}
@@ -66,6 +70,9 @@ def test_each_kind_makes_what_it_says(tmp_path, monkeypatch):
         ("clippcap:w.pt@models", "no teacher of that name"),
         ("nowhere", "no such folder"),
         ("imagenet:x", "write imagenet$"),
+        ("random:", "write random"),
+        ("random:-1", "SEED a whole number"),
+        ("small-feature:", "write small-feature"),
         ("hf", "write hf:MODEL"),
         ("hf:", "write hf:MODEL"),
         ("clipcap:w.pt", "write clipcap:WEIGHTS@CLIP"),

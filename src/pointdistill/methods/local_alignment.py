@@ -31,7 +31,7 @@ class LocalAlignmentConfig:
     Attributes:
         hidden: width of the two-layer MLP from a token to a cell's token; the paper does not name its form.
         image_side: the teacher's image: its shorter side is resized to so many pixels and the middle square of that
-            size is cut out (CLIP: 224).
+            size is cut out (CLIP: 224, the embedded teacher: 64).
         standardise: as `DistillConfig.standardise`, over the cells of all frames: "none" is plain MSE.
     """
 
@@ -60,7 +60,7 @@ class CellsOf:
         if self.grid**2 != store.target_shape[0] or self.grid < 2:
             raise RecipeError(
                 f"{store.path}: its targets are {store.target_shape[0]} tokens a frame, no square map. Prepare it with "
-                "--teacher clip-patches:CLIP or imagenet-map"
+                "--teacher clip-patches:CLIP, imagenet-map or small-patches"
             )
         self.store, self.image_side = store, image_side
 

@@ -3,7 +3,15 @@
 from collections.abc import Callable
 from functools import partial
 
-from pointdistill.recipes.ablations import local_alignment, mixed_projector, untied, without_captions, without_concepts
+from pointdistill.recipes.ablations import (
+    imagenet,
+    local_alignment,
+    mixed_projector,
+    random_teacher,
+    untied,
+    without_captions,
+    without_concepts,
+)
 from pointdistill.recipes.paper import paper
 from pointdistill.recipes.quickstart import distillation
 from pointdistill.recipes.recipe import PretrainRecipe
@@ -17,6 +25,7 @@ _VARIANTS: dict[str, Callable[[PretrainRecipe], PretrainRecipe]] = {
     "pooled": partial(without_concepts, reads="pooled"),
     "no-captions": without_captions,
     "local": local_alignment,
+    "imagenet": imagenet,
     "untied": untied,
     "mix": mixed_projector,
     "point-mae": point_mae,
@@ -25,7 +34,7 @@ _VARIANTS: dict[str, Callable[[PretrainRecipe], PretrainRecipe]] = {
     "both-input": partial(distillation_with_reconstruction, mask_at="input"),
     "both-output": partial(distillation_with_reconstruction, mask_at="output"),
 }
-_OTHERS: tuple[Callable[[], PretrainRecipe], ...] = (point_mae_shapenet55,)
+_OTHERS: tuple[Callable[[], PretrainRecipe], ...] = (point_mae_shapenet55, lambda: random_teacher(distillation()))
 
 
 def varied(recipe: PretrainRecipe, kind: str) -> PretrainRecipe:
@@ -34,7 +43,7 @@ def varied(recipe: PretrainRecipe, kind: str) -> PretrainRecipe:
 
 
 def pretraining_recipes() -> dict[str, PretrainRecipe]:
-    """Two distillations, each of them with one thing changed, and recipes of other data, by their names."""
+    """Two distillations, each with one thing changed, and recipes of one base or of other data, by their names."""
     bases = [make() for make in _BASES]
     variants = [vary(base) for base in bases for vary in _VARIANTS.values()]
     return {recipe.name: recipe for recipe in (*bases, *variants, *(make() for make in _OTHERS))}

@@ -24,6 +24,21 @@ class ResidualBlock(nn.Module):
         inner = functional.relu(self.norm1(self.conv1(maps)))
         return functional.relu(self.norm2(self.conv2(inner)) + self.shortcut(maps))
 
+    def at_every_place(
+        self, maps: Float[Tensor, "batch c1 height width"], spacing: int
+    ) -> Float[Tensor, "batch c2 height width"]:
+        """What `forward` gives, without its stride, of maps in which neighbours for it lie `spacing` places apart."""
+        inner = functional.relu(self.norm1(_spread(self.conv1, maps, spacing)))
+        outer = self.norm2(_spread(self.conv2, inner, 2 * spacing))
+        return functional.relu(outer + functional.conv2d(maps, self.shortcut.weight))
+
+
+def _spread(
+    convolution: nn.Conv2d, maps: Float[Tensor, "batch c1 height width"], spacing: int
+) -> Float[Tensor, "batch c2 height width"]:
+    """A 3x3 convolution without its stride, its taps `spacing` places apart."""
+    return functional.conv2d(maps, convolution.weight, padding=spacing, dilation=spacing)
+
 
 class ImageEncoder(nn.Module):
     """Images to features (paper eq. 9: I = CLIP(x)).
@@ -47,6 +62,30 @@ class ImageEncoder(nn.Module):
         # The maximum keeps small things (a picture on a wall) that the mean over the view would drown.
         pooled = torch.cat([maps.mean((2, 3)), maps.flatten(2).max(2).values], dim=1)
         return self.project(pooled)
+
+    def dense_features(
+        self, images: Float[Tensor, "batch 3 height width"], stride: int
+    ) -> Float[Tensor, "batch rows columns feature"]:
+        """Features of places: the last map before pooling, taken every `stride` pixels, each cell projected as an
+        image would be that is this cell everywhere (its mean and its maximum are the cell).
+
+        Each stage halves the map, so little of it is left at the end (3 x 2 of 80 x 60 pixels). From `stride` on the
+        stages therefore keep all places and spread their convolutions instead, the "algorithme à trous": where the
+        strided map has a cell, this one has the same numbers, and between them those of images moved by less than the
+        network's own stride.
+
+        Args:
+            images: RGB, values in [-1, 1].
+            stride: pixels from cell to cell; a power of two, 2 at least. The cell (i, j) is centred on the pixel in
+                row i * stride and column j * stride.
+        """
+        maps, reached = self.stem(images.contiguous(memory_format=torch.channels_last)), 2
+        for stage in self.stages:
+            assert isinstance(stage, ResidualBlock)
+            maps = stage(maps) if reached < stride else stage.at_every_place(maps, reached // stride)
+            reached *= 2
+        cells = maps.permute(0, 2, 3, 1)
+        return self.project(torch.cat([cells, cells], dim=-1))
 
 
 def to_network_range(pixels: UInt8[Tensor, "batch height width 3"]) -> Float[Tensor, "batch 3 height width"]:

@@ -7,6 +7,9 @@
     clip-patches:CLIP                CLIP's patch tokens
     hf:MODEL, hf-pooled:MODEL        tokens, or pooled output, of any vision model of transformers
     imagenet, imagenet-map           EfficientNet-Lite0, averaged or its 7 x 7 map
+    small-feature[:FOLDER]           the image feature of the embedded one, or of FOLDER's
+    small-patches[:FOLDER]           its features of 4 x 4 places
+    random[:SEED]                    its networks with random weights
     FILE.py:CLASS                    a class of your own
 
 WEIGHTS is a file; CLIP, GPT2 and MODEL are folders, or OWNER/NAME on the model hub: only the latter uses the network.
@@ -22,6 +25,7 @@ from pointdistill.teachers.clip import load_clip_feature, load_clip_patches
 from pointdistill.teachers.clipcap import load_clipcap
 from pointdistill.teachers.imagenet import load_imagenet
 from pointdistill.teachers.small import load_small_teacher
+from pointdistill.teachers.small_variants import RandomTeacher, load_small_feature, load_small_patches
 from pointdistill.teachers.user import UserTeacher, load_user_teacher
 from pointdistill.teachers.vision import load_vision
 
@@ -33,6 +37,9 @@ KINDS = {
     "hf-pooled": "hf-pooled:MODEL",
     "imagenet": "imagenet",
     "imagenet-map": "imagenet-map",
+    "small-feature": "small-feature[:FOLDER]",
+    "small-patches": "small-patches[:FOLDER]",
+    "random": "random[:SEED]",
 }
 """How each ready-made teacher is written."""
 
@@ -59,7 +66,8 @@ def teacher_factory(spec: str | None = None) -> Callable[[], Teacher]:
             f"--teacher {spec}: no such folder, and no teacher of that name. Name a folder with teacher.json, "
             f"FILE.py:CLASS, or one of {', '.join(KINDS.values())}"
         )
-    if bool(colon) != (":" in KINDS[kind]) or (colon and not argument):
+    may, must = ":" in KINDS[kind], ":" in KINDS[kind] and "[:" not in KINDS[kind]
+    if not must <= bool(colon) <= may or (colon and not argument):
         raise PointdistillError(f"--teacher {spec}: write {KINDS[kind]}")
     return _ready_made(spec, kind, argument)
 
@@ -88,6 +96,13 @@ def _ready_made(spec: str, kind: str, argument: str) -> Callable[[], Teacher]:
         if not weights or len(models) not in (1, 2) or not all(models):
             raise PointdistillError(f"--teacher {spec}: write {KINDS[kind]}")
         return partial(load_clipcap, str(Path(weights).expanduser().absolute()), *map(_anywhere, models))
+    if kind == "random":
+        if not argument.isdecimal() and argument:
+            raise PointdistillError(f"--teacher {spec}: write {KINDS[kind]}, SEED a whole number from 0 on")
+        return partial(RandomTeacher, int(argument or 0))
+    if kind.startswith("small"):
+        folder = [Path(argument).expanduser().absolute()] if argument else []
+        return partial(load_small_feature if kind == "small-feature" else load_small_patches, *folder)
     if kind.startswith("imagenet"):
         return partial(load_imagenet, kind == "imagenet")
     if kind.startswith("hf"):

@@ -70,8 +70,8 @@ def prepare(
         points: points kept a frame.
         keep_images: also keep jpegs of this short side, for methods that train on images.
         teacher: default the embedded one; else a folder of `teacher train`, clipcap:WEIGHTS@CLIP, clip-feature:CLIP,
-            clip-patches:CLIP, hf:MODEL, hf-pooled:MODEL, imagenet, imagenet-map, or FILE.py:CLASS. CLIP and MODEL are
-            folders or OWNER/NAME on the model hub (docs/teacher.md).
+            clip-patches:CLIP, hf:MODEL, hf-pooled:MODEL, imagenet, imagenet-map, small-feature, small-patches, random,
+            or FILE.py:CLASS. CLIP and MODEL are folders or OWNER/NAME on the model hub (docs/teacher.md).
         workers: processes; default the usable cores.
         scheduler: work on the workers of this dask scheduler instead, for instance tcp://node7:8786; they must see
             DATA, OUT and the teacher under the same paths.
