@@ -34,12 +34,17 @@ _VARIANTS: dict[str, Callable[[PretrainRecipe], PretrainRecipe]] = {
     "both-input": partial(distillation_with_reconstruction, mask_at="input"),
     "both-output": partial(distillation_with_reconstruction, mask_at="output"),
 }
+_OF_THE_EMBEDDED_TEACHER = {"random-teacher": random_teacher}
 _OTHERS: tuple[Callable[[], PretrainRecipe], ...] = (point_mae_shapenet55, lambda: random_teacher(distillation()))
 
 
 def varied(recipe: PretrainRecipe, kind: str) -> PretrainRecipe:
-    """A distillation with one thing changed, by the end of the changed recipe's name."""
-    return _VARIANTS[kind](recipe)
+    """A distillation with one thing changed, by the end of the changed recipe's name.
+
+    Raises:
+        ValueError: it has no such variant.
+    """
+    return (_VARIANTS | _OF_THE_EMBEDDED_TEACHER)[kind](recipe)
 
 
 def pretraining_recipes() -> dict[str, PretrainRecipe]:

@@ -24,7 +24,7 @@ def target_of(name: str, scale: Scale, seeds: int) -> Target:
         RecipeError: there is none; those that there are, are named.
     """
     if name in TABLES:
-        return DownstreamTable(TABLES[name], scale, seeds)
+        return DownstreamTable.at(TABLES[name], scale, seeds)
     if name in _OTHERS:
         return _OTHERS[name](scale, seeds)
     raise RecipeError(f"there is no {name!r} to reproduce. Choose one of {', '.join(names())}")

@@ -67,6 +67,10 @@ class Table:
         """The rows that are trained here."""
         return tuple(row for row in self.rows if row.start is not None)
 
+    def row(self, label: str) -> Row:
+        """The row of this label."""
+        return next(row for row in self.rows if row.label == label)
+
     @property
     def metric(self) -> str:
         """The main figure of a fine-tuning or a probe, which know no votes."""

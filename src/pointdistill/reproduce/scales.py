@@ -42,6 +42,7 @@ class Scale:
         second: of these, how many are fine-tuned once more, so that both spreads can be told apart.
         world: what is written where the data are the embedded world's; None: the user brings them.
         objects_a_class: labelled objects a class for classification, on average.
+        lacking: starts that there are none of at these sizes; their rows are left out.
         fractions: shares of the labels in label-efficiency curves.
     """
 
@@ -58,6 +59,7 @@ class Scale:
     second: int
     world: "SmallWorld | None"
     objects_a_class: int
+    lacking: frozenset[str] = frozenset()
     fractions: tuple[float, ...] = (0.01, 0.05, 0.1, 0.5, 1.0)
 
     def pretraining(self, start: str, seed: int) -> PretrainRecipe:
@@ -133,6 +135,7 @@ def paper_scale() -> Scale:
         second=3,
         world=None,
         objects_a_class=246,  # 9,843 of 40 classes
+        lacking=frozenset({"random-teacher"}),
     )
 
 

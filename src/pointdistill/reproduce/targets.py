@@ -1,7 +1,7 @@
 """What can be reproduced: each target knows its runs, what data they read, and how to write what came out."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -67,6 +67,14 @@ class DownstreamTable:
     table: Table
     scale: Scale
     seeds: int
+
+    @classmethod
+    def at(cls, table: Table, scale: Scale, seeds: int) -> "DownstreamTable":
+        """Without the rows that there are none of at this scale."""
+        rows = tuple(row for row in table.rows if row.start not in scale.lacking)
+        labels = {row.label for row in rows}
+        claims = tuple(claim for claim in table.claims if labels.issuperset(claim))
+        return cls(replace(table, rows=rows, claims=claims), scale, seeds)
 
     @property
     def name(self) -> str:
