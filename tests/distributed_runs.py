@@ -10,6 +10,8 @@ from pointdistill import create_backbone, distributed
 from pointdistill.batch import FrameBatch
 from pointdistill.engine.pretrain import PretrainConfig, pretrain
 from pointdistill.methods.distill import Distill, DistillConfig
+from pointdistill.methods.dvae import DVAEConfig
+from pointdistill.methods.point_bert import PointBERTConfig
 from pointdistill.methods.point_mae import PointMAE, PointMAEConfig
 from pointdistill.models.batch_norm import BatchNorm
 from pointdistill.models.concepts import ConceptConfig
@@ -50,7 +52,21 @@ def point_mae():
     return PointMAE(PointMAEConfig(decoder=DecoderConfig(depth=1, heads=2)), create_backbone("vit_nano", **TINY))
 
 
-METHODS = {"distill": distill, "point_mae": point_mae}
+TOKENIZER = DVAEConfig(tokens=16, token_width=8, graph_width=4)
+
+
+def dvae():
+    torch.manual_seed(0)
+    return TOKENIZER.build(create_backbone("vit_nano", **TINY))
+
+
+def point_bert():
+    torch.manual_seed(0)
+    config = PointBERTConfig(TOKENIZER, contrast_width=6, queue=12)
+    return config.build(create_backbone("vit_nano", **TINY))
+
+
+METHODS = {"distill": distill, "point_mae": point_mae, "dvae": dvae, "point_bert": point_bert}
 
 
 def normalised():

@@ -156,7 +156,6 @@ class DVAE(nn.Module):
         }
 
 
-@torch.compiler.disable
 def gumbel_noise(draw: Draw, groups: int, tokens: int, device: torch.device) -> Float[Tensor, "batch groups tokens"]:
     """Standard Gumbel numbers, those of a frame by a generator of its own (half a million a frame at the paper's sizes:
     too many for `seeding.sample_uniform`)."""

@@ -26,14 +26,19 @@ def point_mae(recipe: PretrainRecipe) -> PretrainRecipe:
 def point_bert(recipe: PretrainRecipe) -> PretrainRecipe:
     """Point-BERT, whose backbone has a class token, its dVAE trained for as many epochs before.
 
-    At the paper's width of 384 the sizes are Point-BERT's. At others all widths keep the proportions, and the codebook
-    and the queue shrink with the square: 512 tokens and 1024 keys at the quickstart's 96. The dVAE's learning rate and
-    weight decay are Point-BERT's, all else is the backbone's optimisation.
+    At the paper's width of 384 the sizes are Point-BERT's. At others the width of what is contrasted keeps its
+    proportion, the dVAE's widths shrink with the power 1.5 of the backbone's, and codebook and queue with its square:
+    at the quickstart's 96 to an eighth and a sixteenth, 32 wide with 512 tokens and 1024 keys. The dVAE's learning rate
+    and weight decay are Point-BERT's, all else is the backbone's optimisation.
     """
     width = recipe.backbone.width
-    of_area = (width / 384) ** 2
-    tokenizer = DVAEConfig(tokens=round(8192 * of_area), token_width=2 * width // 3, graph_width=width // 3)
-    method = PointBERTConfig(tokenizer, contrast_width=4 * width // 3, queue=round(16384 * of_area))
+    narrower, fewer = (width / 384) ** 1.5, (width / 384) ** 2
+    tokenizer = DVAEConfig(
+        tokens=4 * round(2048 * fewer),  # four groups are normalised each by itself
+        token_width=4 * round(64 * narrower),
+        graph_width=4 * round(32 * narrower),
+    )
+    method = PointBERTConfig(tokenizer, contrast_width=4 * width // 3, queue=round(16384 * fewer))
     return replace(
         with_method(recipe, "point-bert", method),
         backbone=replace(recipe.backbone, class_token=True),
