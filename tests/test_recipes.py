@@ -123,7 +123,8 @@ def _another(value: Any, hint: Any) -> Any:
     if isinstance(value, tuple):
         return (_another(value[0], None), *value[1:])
     assert value is None, f"no other value for {value!r}"
-    return 1.0
+    optional = [kind for kind in get_args(hint) if dataclasses.is_dataclass(kind)]
+    return optional[0]() if optional else 1.0
 
 
 def _variants(recipe: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -406,7 +407,7 @@ def test_a_first_stage_is_a_run_of_its_own_that_is_handed_on_and_not_repeated(po
 
 def test_two_stages_are_asked_for_where_a_method_has_them_and_only_there(small_stores, tmp_path):
     recipe = _two_steps(point_bert(distillation()))
-    with pytest.raises(RecipeError, match="quickstart-point-bert: .* Give one"):
+    with pytest.raises(RecipeError, match=r"quickstart-point-bert: .* Give one"):
         run_pretrain(replace(recipe, first=None), *small_stores, tmp_path / "run")
     with pytest.raises(RecipeError, match="Leave it out for other methods"):
         run_pretrain(replace(_two_steps(distillation()), first=recipe.first), *small_stores, tmp_path / "run")
