@@ -62,7 +62,7 @@ def test_the_defaults_are_point_berts():
     decoder = FoldingDecoder(256, 32)
     shapes = [tuple(layer.weight.shape) for layer in decoder.coarse if isinstance(layer, nn.Linear)]
     assert shapes == [(1024, 256), (1024, 1024), (24, 1024)]
-    folds = (decoder.fold1, decoder.fold2, decoder.fold3)
+    folds = (decoder.fold1, decoder.fold2.linear, decoder.fold3)
     assert [tuple(layer.weight.shape) for layer in folds] == [(512, 261), (512, 512), (3, 512)]
 
 
@@ -70,7 +70,7 @@ def test_folding_equals_one_mlp_on_the_concatenation_of_feature_place_and_coarse
     torch.manual_seed(0)
     decoder = FoldingDecoder(5, 8).double().eval()
     nn.init.normal_(decoder.norm1.running_mean)
-    nn.init.uniform_(decoder.norm2.running_var, 0.5, 2)
+    nn.init.uniform_(decoder.fold2.norm.running_var, 0.5, 2)
     features = torch.randn(3, 5).double()
     coarse, fine = decoder(features)
     assert coarse.shape == (3, 2, 3) and fine.shape == (3, 8, 3)
@@ -80,7 +80,7 @@ def test_folding_equals_one_mlp_on_the_concatenation_of_feature_place_and_coarse
         for point in range(8):
             near = coarse[patch, point // 4]
             x = torch.cat([features[patch], torch.tensor(square[point % 4]).double(), near])
-            for linear, norm in ((decoder.fold1, decoder.norm1), (decoder.fold2, decoder.norm2)):
+            for linear, norm in ((decoder.fold1, decoder.norm1), (decoder.fold2.linear, decoder.fold2.norm)):
                 x = (linear(x) - norm.running_mean) / (norm.running_var + norm.eps).sqrt()
                 x = x.clamp_min(0)  # scale and shift are 1 and 0
             torch.testing.assert_close(fine[patch, point], near + decoder.fold3(x), rtol=1e-6, atol=1e-7)

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pointdistill.models.batch_norm import BatchNorm
-from pointdistill.models.channels_first import affine
+from pointdistill.models.channels_first import SharedLayer, affine
 
 _SIDE, _REACH = 2, 0.05
 """Points a side of the square that is folded, and its half side, in the unit of the patches."""
@@ -42,10 +42,9 @@ class FoldingDecoder(nn.Module):
             nn.ReLU(),
             nn.Linear(hidden, 3 * self.count),
         )
-        self.fold1 = nn.Linear(width + 2 + 3, fold)
+        self.fold1 = nn.Linear(width + 2 + 3, fold, bias=False)
         self.norm1 = BatchNorm(fold)
-        self.fold2 = nn.Linear(fold, fold)
-        self.norm2 = BatchNorm(fold)
+        self.fold2 = SharedLayer(fold, fold)
         self.fold3 = nn.Linear(fold, 3)
         side = torch.linspace(-_REACH, _REACH, _SIDE)
         self.register_buffer("square", torch.cartesian_prod(side, side).flip(1), persistent=False)
@@ -59,7 +58,6 @@ class FoldingDecoder(nn.Module):
         place = self.square.repeat(self.count, 1).expand(len(features), -1, -1)
         # The feature is the same at all points of a patch: its share of the first layer is computed once a patch.
         of_feature, of_point = self.fold1.weight.split([features.shape[1], 5], dim=1)
-        x = affine(torch.cat([place, around], dim=2).transpose(1, 2), of_point, self.fold1.bias)
+        x = affine(torch.cat([place, around], dim=2).transpose(1, 2), of_point, None)
         x = F.relu(self.norm1(x + (features @ of_feature.t()).unsqueeze(2)))
-        x = F.relu(self.norm2(affine(x, self.fold2.weight, self.fold2.bias)))
-        return coarse, around + affine(x, self.fold3.weight, self.fold3.bias).transpose(1, 2)
+        return coarse, around + affine(self.fold2(x), self.fold3.weight, self.fold3.bias).transpose(1, 2)
