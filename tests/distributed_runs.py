@@ -9,7 +9,10 @@ import torch
 from pointdistill import create_backbone, distributed
 from pointdistill.batch import FrameBatch
 from pointdistill.engine.pretrain import PretrainConfig, pretrain
+from pointdistill.methods.base import Draw
 from pointdistill.methods.distill import Distill, DistillConfig
+from pointdistill.methods.dvae import DVAEConfig
+from pointdistill.methods.point_bert import PointBERTConfig
 from pointdistill.methods.point_mae import PointMAE, PointMAEConfig
 from pointdistill.models.batch_norm import BatchNorm
 from pointdistill.models.concepts import ConceptConfig
@@ -50,7 +53,36 @@ def point_mae():
     return PointMAE(PointMAEConfig(decoder=DecoderConfig(depth=1, heads=2)), create_backbone("vit_nano", **TINY))
 
 
+TOKENIZER = DVAEConfig(tokens=16, token_width=8, graph_width=4)
+
+
+def dvae():
+    torch.manual_seed(0)
+    return TOKENIZER.build(create_backbone("vit_nano", **TINY))
+
+
+def point_bert():
+    torch.manual_seed(0)
+    config = PointBERTConfig(TOKENIZER, contrast_width=6, queue=12)
+    return config.build(create_backbone("vit_nano", **TINY))
+
+
 METHODS = {"distill": distill, "point_mae": point_mae}
+TOKENS = {"dvae": dvae, "point_bert": point_bert}
+"""Methods whose curves part after some steps: a rounding error decides which of two tokens is the likelier."""
+
+
+def one_step(name):
+    """Losses of the whole batch, gradients and buffers after a step of one of those."""
+    method, data = TOKENS[name]().train(), next(Frames().epoch(0))
+    share = distributed.share(len(data), "cpu")
+    losses = method(data, Draw(0, 0, data.index.numpy(), 0.3))
+    (losses.total * share).backward()
+    distributed.sum_gradients(method)
+    whole = losses.over_all(share)
+    found = {"total": whole.total, **whole.parts, **dict(method.named_buffers())}
+    found |= {f"d{name}": p.grad for name, p in method.named_parameters() if p.grad is not None}
+    return {name: value.tolist() for name, value in found.items()}
 
 
 def normalised():
@@ -96,5 +128,6 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     with distributed.processes("cpu"):
         found = {"normalised": normalised(), **{name: curve(name, folder / name) for name in METHODS}}
+        found |= {name: one_step(name) for name in TOKENS}
         found["resumed"] = curve("distill", folder / "resumed")
         (folder / f"found{distributed.rank()}.json").write_text(json.dumps(found))

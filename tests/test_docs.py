@@ -217,6 +217,8 @@ def test_every_deviation_of_the_quickstart_is_explained():
 
 
 SINCE_PUBLISHED: dict[str, dict[str, Any]] = {
+    "pretrain": {"first": None},
+    "point_mae": {"first": None},
     "method": {"reads": "concepts", "mask_at": "input"},
     "task": {"cuboid": None, "tokens": "patches", "radius": 0.2, "ball_size": 64, "farthest": 0, "vote_repeats": 1},
     "finetune": {"optimiser": "adamw", "decay_all": False, "warmup_start": None, "cosine_from_start": False},

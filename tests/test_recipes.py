@@ -21,6 +21,8 @@ from pointdistill.errors import CheckpointError, RecipeError
 from pointdistill.methods.base import Draw
 from pointdistill.methods.distill import Distill
 from pointdistill.methods.distill_reconstruction import MASKED_FEATURES, DistillReconstructionConfig
+from pointdistill.methods.dvae import DVAEConfig
+from pointdistill.methods.point_bert import PointBERTConfig
 from pointdistill.models.checkpoints import load_backbone
 from pointdistill.models.point_transformer import BACKBONES
 from pointdistill.prepare import FrameSettings, prepare_recordings
@@ -29,10 +31,19 @@ from pointdistill.recipes.ablations import CLIP_FEATURE, CLIP_PATCHES, IMAGENET,
 from pointdistill.recipes.named import pretraining_recipes
 from pointdistill.recipes.paper import paper
 from pointdistill.recipes.quickstart import Mode, distillation, point_mae, quickstart
-from pointdistill.recipes.recipe import PretrainRecipe, as_json, read_pretrain_recipe, recipe_hash
+from pointdistill.recipes.recipe import (
+    PretrainRecipe,
+    as_json,
+    first_stage,
+    read_pretrain_recipe,
+    recipe_hash,
+    with_optimisation,
+)
 from pointdistill.recipes.reconstruction import MaskAt, distillation_with_reconstruction, reconstruction
+from pointdistill.recipes.self_supervised import point_bert
 from pointdistill.store import FrameStore
 from pointdistill.teachers.clip import VIT_B32
+from pointdistill.tensors import load_tensors
 
 MASK_AT: tuple[MaskAt, ...] = get_args(MaskAt)
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -112,7 +123,8 @@ def _another(value: Any, hint: Any) -> Any:
     if isinstance(value, tuple):
         return (_another(value[0], None), *value[1:])
     assert value is None, f"no other value for {value!r}"
-    return 1.0
+    optional = [kind for kind in get_args(hint) if dataclasses.is_dataclass(kind)]
+    return optional[0]() if optional else 1.0
 
 
 def _variants(recipe: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -132,7 +144,9 @@ ABLATION = [build(distillation(), at) for build in (reconstruction, distillation
 
 
 @pytest.mark.parametrize(
-    "recipe", [paper(), distillation(), point_mae(distillation()), *ABLATION], ids=lambda recipe: recipe.name
+    "recipe",
+    [paper(), distillation(), point_mae(distillation()), point_bert(distillation()), *ABLATION],
+    ids=lambda recipe: recipe.name,
 )
 def test_hash_changes_with_every_setting_and_with_nothing_else(recipe: PretrainRecipe):
     assert recipe_hash(recipe) == recipe_hash(dataclasses.replace(recipe))
@@ -274,8 +288,7 @@ def small_stores(tmp_path_factory) -> tuple[Path, Path]:
 
 def _two_steps(recipe: PretrainRecipe) -> PretrainRecipe:
     """Batches of 3 out of 6 frames: two steps an epoch."""
-    engine = replace(recipe.engine, epochs=1, batch_size=3, warmup_epochs=0, checkpoint_every=1, validate_every=1)
-    return replace(recipe, engine=engine)
+    return with_optimisation(recipe, epochs=1, batch_size=3, warmup_epochs=0, checkpoint_every=1, validate_every=1)
 
 
 @pytest.fixture(scope="module")
@@ -364,7 +377,7 @@ def test_local_alignment_takes_two_steps(tmp_path):
         load_distilled(tmp_path / "run")
 
 
-SELF_SUPERVISED = {"point-mae": {"chamfer"}}
+SELF_SUPERVISED = {"point-mae": {"chamfer"}, "point-bert": {"cross_entropy", "accuracy"}}
 """What each of the other methods measures on held-out frames, by the end of its recipes' names."""
 
 
@@ -372,10 +385,65 @@ SELF_SUPERVISED = {"point-mae": {"chamfer"}}
 def test_other_methods_take_two_steps_on_the_same_frames(kind, small_stores, tmp_path):
     recipe, (train, heldout) = pretraining_recipes()[f"quickstart-{kind}"], small_stores
     base = distillation()
-    assert (recipe.frames, recipe.backbone, recipe.engine) == (base.frames, base.backbone, base.engine)
+    assert (recipe.frames, recipe.engine) == (base.frames, base.engine)
+    assert replace(recipe.backbone, class_token=False) == base.backbone
     run_pretrain(_two_steps(recipe), train, heldout, tmp_path)
     _check_run(tmp_path, recipe, SELF_SUPERVISED[kind])
     assert read_finished(tmp_path)[0] == _two_steps(recipe)
+
+
+@pytest.fixture
+def point_bert_run(small_stores, tmp_path) -> Path:
+    """A finished run of the quickstart's Point-BERT, its tokenizer first."""
+    run_pretrain(_two_steps(point_bert(distillation())), *small_stores, tmp_path)
+    return tmp_path
+
+
+def test_a_first_stage_is_a_run_of_its_own_that_is_handed_on_and_not_repeated(point_bert_run, small_stores):
+    recipe, tokenizer = _two_steps(point_bert(distillation())), point_bert_run / "tokenizer"
+    before, run = read_finished(tokenizer)
+    assert before == first_stage(recipe) and before.engine == recipe.first and before.method == recipe.method.tokenizer
+    assert before.name == "quickstart-point-bert-tokenizer" and run["data"] == read_finished(point_bert_run)[1]["data"]
+    assert not list(tokenizer.glob("backbone.*")) and not (tokenizer / "model_card.md").exists()
+    learned = load_tensors(tokenizer / "method.safetensors")[0]
+    whole = load_tensors(point_bert_run / "method.safetensors")[0]
+    assert all(torch.equal(whole[f"tokenizer.{name}"], value) for name, value in learned.items())
+    result = json.loads((point_bert_run / "result.json").read_text())
+    assert result["first"]["steps"] == 2 and set(result["first"]["heldout"]) == {"chamfer", "perplexity"}
+
+    # The second stage anew: what the first left is read, not trained.
+    for name in ("result.json", "state.safetensors", "log.jsonl"):
+        (point_bert_run / name).unlink()
+    said = []
+    again = run_pretrain(recipe, *small_stores, point_bert_run, lambda done, total, note: said.append(note))
+    assert again["curve"][-1]["loss"] == result["curve"][-1]["loss"] and not any("tokenizer" in note for note in said)
+    with pytest.raises(RecipeError, match="another recipe"):
+        run_pretrain(replace(recipe, first=replace(recipe.first, lr=1e-2)), *small_stores, point_bert_run)
+
+
+def test_two_stages_are_asked_for_where_a_method_has_them_and_only_there(small_stores, tmp_path):
+    recipe = _two_steps(point_bert(distillation()))
+    with pytest.raises(RecipeError, match=r"quickstart-point-bert: .* Give one"):
+        run_pretrain(replace(recipe, first=None), *small_stores, tmp_path / "run")
+    with pytest.raises(RecipeError, match="Leave it out for other methods"):
+        run_pretrain(replace(_two_steps(distillation()), first=recipe.first), *small_stores, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_point_bert_at_the_papers_sizes_is_the_published_one():
+    """cfgs/ShapeNet55_models/dvae.yaml and cfgs/Mixup_models/Point-BERT.yaml of the official repository."""
+    shapes, frames = pretraining_recipes()["point-bert-shapenet55"], point_bert(paper())
+    for recipe in (shapes, frames):
+        assert recipe.method == PointBERTConfig() and recipe.backbone.class_token and recipe.teacher == "none"
+        assert recipe.first is not None
+        assert (recipe.first.lr, recipe.first.weight_decay) == (5e-4, 5e-4)
+    assert PointBERTConfig() == PointBERTConfig(DVAEConfig(8192, 256, 128, 4), (0.25, 0.45), 512, 0.999, 0.07, 16384)
+    of_all = [(engine.epochs, engine.batch_size, engine.warmup_epochs) for engine in (shapes.first, shapes.engine)]
+    assert of_all == [(300, 64, 10), (300, 128, 3)]
+    assert (shapes.engine.lr, shapes.engine.weight_decay) == (5e-4, 5e-2) and frames.engine == paper().engine
+    assert (shapes.backbone.patch_hidden, shapes.backbone.patch_pooled, shapes.frames.points) == (128, 256, 1024)
+    small = point_bert(distillation()).method
+    assert small == PointBERTConfig(DVAEConfig(512, 32, 16), contrast_width=128, queue=1024)
 
 
 @pytest.mark.parametrize("recipe", pretraining_recipes().values(), ids=lambda recipe: recipe.name)

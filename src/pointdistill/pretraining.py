@@ -1,7 +1,6 @@
 """A pre-training recipe on a store: build the method, train it, write backbone, method and provenance."""
 
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ import torch
 
 from pointdistill import __version__, distributed, targets
 from pointdistill.console import console, progress
-from pointdistill.distilled import MEAN_TARGET, METHOD
+from pointdistill.distilled import MEAN_TARGET, METHOD, fill_method
 from pointdistill.engine.log import Report
 from pointdistill.engine.pretrain import figures_of, in_words, pretrain
 from pointdistill.errors import RecipeError
@@ -19,16 +18,19 @@ from pointdistill.methods.base import Method, TargetStatistics
 from pointdistill.methods.controls import PermutedTargets
 from pointdistill.methods.distill import Distill
 from pointdistill.methods.local_alignment import CellsOf, LocalAlignmentConfig
+from pointdistill.methods.point_bert import PointBERT
 from pointdistill.model_card import model_card
 from pointdistill.models.checkpoints import save_backbone
 from pointdistill.models.point_transformer import PointTransformer
 from pointdistill.recipes.named import pretraining_recipes
-from pointdistill.recipes.recipe import PretrainRecipe, as_json, recipe_hash
+from pointdistill.recipes.recipe import PretrainRecipe, as_json, first_stage, recipe_hash, with_optimisation
 from pointdistill.store import FrameStore
-from pointdistill.tensors import save_tensors
+from pointdistill.tensors import load_tensors, save_tensors
 
 _PAPER = "paper"
 """How the names of recipes begin that train on the paper's frames."""
+FIRST = "tokenizer"
+"""Folder of a first stage, in that of the pre-training it is for."""
 SEEN = 512
 """Frames of the training store that are validated on where there is no other store."""
 
@@ -120,14 +122,16 @@ def run_pretrain(
         heldout: store of other scans, for the curves; without it they are of some of the frames trained on, and are
             called "seen".
         out: folder for run.json (recipe, version, data, teacher), log.jsonl, state.safetensors, method.safetensors,
-            backbone.safetensors, backbone.json, model_card.md and result.json.
+            backbone.safetensors, backbone.json, model_card.md and result.json. What a method of two stages trains first
+            (Point-BERT's tokenizer) is a run of its own in tokenizer/ below, without a backbone.
         report: progress callback.
         permute_targets: the control that pairs each cloud with another frame's target.
         device: where to train.
         teacher: whose targets, where `data` holds those of several (`targets.choose`).
 
     Returns:
-        The content of result.json: steps, seconds, held-out figures, the curve.
+        The content of result.json: steps, seconds, held-out figures, the curve; of a first stage, if any, all but the
+        curve as "first".
 
     Raises:
         RecipeError: `out` holds a run of another recipe or other data, the store has too few frames, or no targets to
@@ -142,6 +146,7 @@ def run_pretrain(
         _require_identity(Path(out), result, identity)
         return result
     _require_targets(recipe, train_store)
+    before = first_stage(recipe)
     if len(train_store) < recipe.engine.batch_size:
         raise RecipeError(
             f"{data}: {len(train_store)} frames are fewer than one batch of {recipe.engine.batch_size}. "
@@ -171,9 +176,13 @@ def run_pretrain(
         validation, kind = validation_loader(recipe, heldout_store), "heldout"
     if main:  # after all that may be refused
         _claim(Path(out), card)
+    if before is not None:
+        first = run_pretrain(before, data, heldout, Path(out) / FIRST, _called(FIRST, report), False, device, teacher)
     torch.manual_seed(recipe.engine.seed)
     method = build_method(recipe, train_store)
     assert isinstance(method, torch.nn.Module)
+    if before is not None:
+        _begin_with_tokenizer(method, Path(out) / FIRST / METHOD)
     rows = pretrain(
         method,
         PermutedTargets(loader, train_store, recipe.engine.seed) if permute_targets else loader,
@@ -197,15 +206,31 @@ def run_pretrain(
             "method": sum(parameter.numel() for parameter in method.parameters()),
         },
     }
+    if before is not None:
+        result["first"] = {name: value for name, value in first.items() if name != "curve"}
     if main:
         tensors = method.state_dict()
         if isinstance(method, Distill) and method.config.standardise == "none":  # else its target_mean is the mean
             tensors[MEAN_TARGET] = torch.from_numpy(train_store.target_statistics()[0])
         save_tensors(Path(out) / METHOD, tensors, {"identity": identity})
-        save_backbone(method.backbone, Path(out), {**card, "heldout": result["heldout"]})
-        write_text(Path(out) / "model_card.md", model_card(card, result, distributed.ranks()))
+        if method.backbone is not None:
+            save_backbone(method.backbone, Path(out), {**card, "heldout": result["heldout"]})
+            write_text(Path(out) / "model_card.md", model_card(card, result, distributed.ranks()))
         write_json(Path(out) / "result.json", result)
     return result
+
+
+def _called(stage: str, report: Report) -> Report:
+    """A report that says which stage it is of."""
+    return lambda done, total, note: report(done, total, f"{stage}: {note}")
+
+
+def _begin_with_tokenizer(method: Method, path: Path) -> None:
+    """Give Point-BERT the tokenizer that its first stage left."""
+    assert isinstance(method, PointBERT)
+    distributed.wait_for_all()  # the main process has just written it
+    fill_method(method.tokenizer, load_tensors(path)[0], path)
+    method.start_from_tokenizer()
 
 
 def summary(result: dict) -> str:
@@ -318,9 +343,9 @@ def run_named_recipe(
             require_papers_store(recipe, FrameStore.open(data, teacher))
         _warn_of_heldout(*_stores(data, heldout, teacher))
         changes = {"epochs": epochs, "batch_size": batch_size}
-        engine = replace(recipe.engine, **{key: value for key, value in changes.items() if value is not None})
-        precision = "bfloat16" if device.startswith("cuda") else engine.precision
-        recipe = replace(recipe, engine=replace(engine, seed=seed, compile=compile, precision=precision))
+        changes = {key: value for key, value in changes.items() if value is not None}
+        precision = "bfloat16" if device.startswith("cuda") else recipe.engine.precision
+        recipe = with_optimisation(recipe, **changes, seed=seed, compile=compile, precision=precision)
         with exclusive(out) if distributed.is_main() else nullcontext(), progress() as bars:
             task = bars.add_task(f"pre-training, recipe {name}", total=None, note="")
             result = run_pretrain(

@@ -12,7 +12,7 @@ import pytest
 
 import build_scannet
 import distributed_runs
-from distributed_runs import METHODS, STEPS, Interrupted, Stopping, curve, normalised
+from distributed_runs import METHODS, STEPS, TOKENS, Interrupted, Stopping, curve, normalised, one_step
 from fake_teacher import factory
 from pointdistill.cli import main
 from pointdistill.models.checkpoints import load_backbone
@@ -67,6 +67,17 @@ def test_the_loss_curve_is_that_of_one_process(method, found, tmp_path):
     alone = curve(method, tmp_path)
     assert len(alone) == STEPS and found[0][method] == found[1][method]
     np.testing.assert_allclose(found[0][method], alone, rtol=2e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("method", TOKENS)
+def test_what_a_whole_batch_has_in_common_is_that_of_one_process(method, found):
+    """Partners, keys, queue, and the number of hidden patches: losses, gradients and buffers after a step."""
+    alone = one_step(method)
+    for each in found:
+        assert each[method].keys() == alone.keys()
+        for name, value in alone.items():
+            atol = 1e-5 * max(1e-2, np.abs(value).max())
+            np.testing.assert_allclose(each[method][name], value, rtol=1e-5, atol=atol, err_msg=name)
 
 
 def test_two_processes_go_on_where_one_was_interrupted(found):

@@ -12,6 +12,8 @@ from pointdistill.engine.pretrain import PretrainConfig, pretrain
 from pointdistill.errors import RecipeError, TrainingDiverged
 from pointdistill.methods.distill import Distill, DistillConfig
 from pointdistill.methods.distill_reconstruction import DistillReconstructionConfig
+from pointdistill.methods.dvae import DVAEConfig
+from pointdistill.methods.point_bert import PointBERTConfig
 from pointdistill.methods.point_mae import PointMAEConfig
 from pointdistill.models.concepts import ConceptConfig
 from pointdistill.models.decoder import DecoderConfig
@@ -47,6 +49,7 @@ DISTILL = DistillConfig(
     ConceptConfig(count=4, heads=2, attend="block_output"), ProjectorConfig("flat", 16), standardise="scalar"
 )
 MASKING = PointMAEConfig(decoder=DecoderConfig(depth=1, heads=2))
+TOKENIZER = DVAEConfig(tokens=16, token_width=8, graph_width=4)
 TARGETS = torch.full((2, 3), 1.0), torch.full((2, 3), 0.5)
 
 
@@ -68,6 +71,8 @@ GOLDEN = {
     "point_mae": MASKING,
     "masked_features": replace(MASKING, mask_at="output"),
     "distill_reconstruction": DistillReconstructionConfig(DISTILL, replace(MASKING, mask_at="output")),
+    "dvae": TOKENIZER,
+    "point_bert": PointBERTConfig(TOKENIZER, contrast_width=6, queue=10),
 }
 
 

@@ -109,7 +109,7 @@ def pretrain(
             set_learning_rate(optimizer, cosine_with_warmup(step, total, warmup))
             share = distributed.share(len(batch), device)
             with autocast:
-                losses = run(batch.to(device), Draw(config.seed, epoch, batch.index.numpy()))
+                losses = run(batch.to(device), Draw(config.seed, epoch, batch.index.numpy(), step / total))
             optimizer.zero_grad(set_to_none=True)
             (losses.total * share).backward()
             distributed.sum_gradients(module)

@@ -15,18 +15,23 @@ from pointdistill.models.point_transformer import PointTransformer
 
 @dataclass(frozen=True)
 class Draw:
-    """Who asks for randomness: every random number of a sample is keyed by (seed, epoch, sample index)."""
+    """Who asks for randomness: every random number of a sample is keyed by (seed, epoch, sample index). And when:
+    `progress` is how much of the training is done, from 0 to 1, for what follows a schedule."""
 
     seed: int
     epoch: int
     index: np.ndarray
+    progress: float = 0.0
 
 
 @runtime_checkable
 class Method(Protocol):
-    """A module that turns a batch into losses; `backbone` is what remains after pre-training."""
+    """A module that turns a batch into losses."""
 
-    backbone: PointTransformer
+    @property
+    def backbone(self) -> PointTransformer | None:
+        """What remains after pre-training; None of a first stage, whose whole module another method needs."""
+        ...
 
     def __call__(self, batch: FrameBatch, draw: Draw) -> Losses:
         """Losses of a training batch."""

@@ -3,6 +3,7 @@
 The network of the authors' indoor segmentation (section 5.4, S3DIS), without its spatial transformer, as they do.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -61,12 +62,13 @@ class EdgeConvolution(nn.Module):
         channels: of the points.
         width: of every layer.
         layers: of the MLP, each followed by BatchNorm and LeakyReLU.
+        norm: makes the first layer's normalisation over (batch, channels, edges), where it is another.
     """
 
-    def __init__(self, channels: int, width: int, layers: int):
+    def __init__(self, channels: int, width: int, layers: int = 1, norm: Callable[[int], nn.Module] = BatchNorm):
         super().__init__()
         self.first = nn.Linear(2 * channels, width, bias=False)
-        self.norm = BatchNorm(width)
+        self.norm = norm(width)
         self.rest = nn.Sequential(*(SharedLayer(width, width, _SLOPE) for _ in range(layers - 1)))
         nn.init.kaiming_normal_(self.first.weight, _SLOPE)
 

@@ -16,8 +16,8 @@ from pointdistill.recipes.paper import paper
 from pointdistill.recipes.quickstart import distillation
 from pointdistill.recipes.recipe import PretrainRecipe
 from pointdistill.recipes.reconstruction import distillation_with_reconstruction, reconstruction
-from pointdistill.recipes.self_supervised import point_mae
-from pointdistill.recipes.shapenet55 import point_mae_shapenet55
+from pointdistill.recipes.self_supervised import point_bert, point_mae
+from pointdistill.recipes.shapenet55 import point_bert_shapenet55, point_mae_shapenet55
 
 _BASES: tuple[Callable[[], PretrainRecipe], ...] = (paper, distillation)
 _VARIANTS: dict[str, Callable[[PretrainRecipe], PretrainRecipe]] = {
@@ -29,13 +29,18 @@ _VARIANTS: dict[str, Callable[[PretrainRecipe], PretrainRecipe]] = {
     "untied": untied,
     "mix": mixed_projector,
     "point-mae": point_mae,
+    "point-bert": point_bert,
     "reconstruction-input": partial(reconstruction, mask_at="input"),
     "reconstruction-output": partial(reconstruction, mask_at="output"),
     "both-input": partial(distillation_with_reconstruction, mask_at="input"),
     "both-output": partial(distillation_with_reconstruction, mask_at="output"),
 }
 _OF_THE_EMBEDDED_TEACHER = {"random-teacher": random_teacher}
-_OTHERS: tuple[Callable[[], PretrainRecipe], ...] = (point_mae_shapenet55, lambda: random_teacher(distillation()))
+_OTHERS: tuple[Callable[[], PretrainRecipe], ...] = (
+    point_mae_shapenet55,
+    point_bert_shapenet55,
+    lambda: random_teacher(distillation()),
+)
 
 
 def varied(recipe: PretrainRecipe, kind: str) -> PretrainRecipe:

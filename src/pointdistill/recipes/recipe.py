@@ -3,19 +3,24 @@
 import dataclasses
 import hashlib
 import json
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from pointdistill.augment import Augmentation
 from pointdistill.engine.pretrain import PretrainConfig
+from pointdistill.errors import RecipeError
 from pointdistill.methods.distill import DistillConfig
 from pointdistill.methods.distill_reconstruction import DistillReconstructionConfig
+from pointdistill.methods.dvae import DVAEConfig
 from pointdistill.methods.local_alignment import LocalAlignmentConfig
+from pointdistill.methods.point_bert import PointBERTConfig
 from pointdistill.methods.point_mae import PointMAEConfig
 from pointdistill.models.point_transformer import BackboneConfig
 from pointdistill.typed_json import read_typed
 
-AnyMethod = DistillConfig | PointMAEConfig | DistillReconstructionConfig | LocalAlignmentConfig
+AnyMethod = (
+    DistillConfig | PointMAEConfig | DistillReconstructionConfig | LocalAlignmentConfig | DVAEConfig | PointBERTConfig
+)
 """The methods that a recipe can be read back with."""
 
 
@@ -44,7 +49,18 @@ class FrameRecipe:
 
 @dataclass(frozen=True)
 class PretrainRecipe:
-    """One pre-training, from frames to backbone."""
+    """One pre-training, from frames to backbone.
+
+    Attributes:
+        name: what it is called.
+        teacher: whose targets it learns from, "none" where it needs none.
+        backbone: what is trained.
+        method: how.
+        frames: on what.
+        engine: optimisation.
+        first: optimisation of what the method needs trained before, on the same frames: Point-BERT's tokenizer
+            (`first_stage`). None for all other methods.
+    """
 
     name: str
     teacher: str
@@ -52,6 +68,30 @@ class PretrainRecipe:
     method: AnyMethod
     frames: FrameRecipe
     engine: PretrainConfig
+    first: PretrainConfig | None = None
+
+
+def first_stage(recipe: PretrainRecipe) -> PretrainRecipe | None:
+    """The pre-training that comes before; None for methods of one stage.
+
+    Raises:
+        RecipeError: the method has two stages and the recipe does not say how the first is trained, or the reverse.
+    """
+    tokenizer = recipe.method.tokenizer if isinstance(recipe.method, PointBERTConfig) else None
+    if (tokenizer is None) != (recipe.first is None):
+        raise RecipeError(
+            f"recipe {recipe.name}: `first` is the optimisation of Point-BERT's tokenizer. "
+            f"{'Leave it out for other methods' if recipe.first else 'Give one'}"
+        )
+    if tokenizer is None or recipe.first is None:
+        return None
+    return replace(recipe, name=f"{recipe.name}-tokenizer", method=tokenizer, engine=recipe.first, first=None)
+
+
+def with_optimisation(recipe: PretrainRecipe, **changes: Any) -> PretrainRecipe:
+    """The recipe with these settings of `PretrainConfig` in every stage."""
+    first = recipe.first and replace(recipe.first, **changes)
+    return replace(recipe, engine=replace(recipe.engine, **changes), first=first)
 
 
 def as_json(recipe: object) -> dict:

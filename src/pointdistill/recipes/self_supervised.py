@@ -3,6 +3,8 @@ setting", Appendix A.1 of the paper): the self-supervised rows of Tables 1, 3 an
 
 from dataclasses import replace
 
+from pointdistill.methods.dvae import DVAEConfig
+from pointdistill.methods.point_bert import PointBERTConfig
 from pointdistill.methods.point_mae import PointMAEConfig
 from pointdistill.models.decoder import DecoderConfig
 from pointdistill.recipes.recipe import AnyMethod, PretrainRecipe
@@ -19,3 +21,26 @@ def point_mae(recipe: PretrainRecipe) -> PretrainRecipe:
     backbone = recipe.backbone
     decoder = DecoderConfig(depth=max(2, backbone.depth // 3), heads=backbone.heads)
     return with_method(recipe, "point-mae", PointMAEConfig(decoder=decoder))
+
+
+def point_bert(recipe: PretrainRecipe) -> PretrainRecipe:
+    """Point-BERT, whose backbone has a class token, its dVAE trained for as many epochs before.
+
+    At the paper's width of 384 the sizes are Point-BERT's. At others the width of what is contrasted keeps its
+    proportion, the dVAE's widths shrink with the power 1.5 of the backbone's, and codebook and queue with its square:
+    at the quickstart's 96 to an eighth and a sixteenth, 32 wide with 512 tokens and 1024 keys. The dVAE's learning rate
+    and weight decay are Point-BERT's, all else is the backbone's optimisation.
+    """
+    width = recipe.backbone.width
+    narrower, fewer = (width / 384) ** 1.5, (width / 384) ** 2
+    tokenizer = DVAEConfig(
+        tokens=4 * round(2048 * fewer),  # four groups are normalised each by itself
+        token_width=4 * round(64 * narrower),
+        graph_width=4 * round(32 * narrower),
+    )
+    method = PointBERTConfig(tokenizer, contrast_width=4 * width // 3, queue=round(16384 * fewer))
+    return replace(
+        with_method(recipe, "point-bert", method),
+        backbone=replace(recipe.backbone, class_token=True),
+        first=replace(recipe.engine, lr=5e-4, weight_decay=5e-4),
+    )

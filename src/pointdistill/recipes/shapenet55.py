@@ -1,18 +1,22 @@
 """Pre-training on ShapeNet-55, as the rows of Tables 3 and 4 that the paper cites were: 1024 points, 64 patches of 32.
 
-Source: Point-MAE's cfgs/pretrain.yaml (https://github.com/Pang-Yatian/Point-MAE). One thing differs: it centres and
-scales each draw of 1024 points; here all points of a shape are what is centred and scaled (docs/paper.md).
+Source: Point-MAE's cfgs/pretrain.yaml (https://github.com/Pang-Yatian/Point-MAE); Point-BERT's cfgs/ShapeNet55_models
+and cfgs/Mixup_models (https://github.com/lulutang0608/Point-BERT). One thing differs: they centre and
+scale each draw of 1024 points; here all points of a shape are what is centred and scaled (docs/paper.md).
 """
+
+from dataclasses import replace
 
 from pointdistill.augment import Augmentation
 from pointdistill.engine.pretrain import PretrainConfig
+from pointdistill.methods.point_bert import PointBERTConfig
 from pointdistill.methods.point_mae import PointMAEConfig
 from pointdistill.models.decoder import DecoderConfig
 from pointdistill.models.point_transformer import BackboneConfig
-from pointdistill.recipes.recipe import FrameRecipe, PretrainRecipe
+from pointdistill.recipes.recipe import AnyMethod, FrameRecipe, PretrainRecipe
 
 
-def shapenet55(name: str, method: PointMAEConfig) -> PretrainRecipe:
+def shapenet55(name: str, method: AnyMethod) -> PretrainRecipe:
     """A method that needs no teacher, on the training list of ShapeNet-55."""
     return PretrainRecipe(
         name=name,
@@ -35,3 +39,14 @@ def shapenet55(name: str, method: PointMAEConfig) -> PretrainRecipe:
 def point_mae_shapenet55() -> PretrainRecipe:
     """Point-MAE as it was published: 60 % of the patches hidden, a decoder of 4 blocks, l2 Chamfer."""
     return shapenet55("point-mae-shapenet55", PointMAEConfig(mask_ratio=0.6, decoder=DecoderConfig(depth=4, heads=6)))
+
+
+def point_bert_shapenet55() -> PretrainRecipe:
+    """Point-BERT as it was published: 300 epochs of its dVAE, then 300 of a backbone with the dVAE's mini-PointNet."""
+    recipe = shapenet55("point-bert-shapenet55", PointBERTConfig())
+    return replace(
+        recipe,
+        backbone=replace(recipe.backbone, class_token=True, patch_hidden=128, patch_pooled=256),
+        engine=replace(recipe.engine, lr=5e-4, weight_decay=5e-2, warmup_epochs=3),
+        first=replace(recipe.engine, batch_size=64, lr=5e-4, weight_decay=5e-4, warmup_epochs=10),
+    )
