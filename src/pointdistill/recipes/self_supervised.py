@@ -3,8 +3,10 @@ setting", Appendix A.1 of the paper): the self-supervised rows of Tables 1, 3 an
 
 from dataclasses import replace
 
+from pointdistill.methods.mask_point import MaskPointConfig
 from pointdistill.methods.point_mae import PointMAEConfig
 from pointdistill.models.decoder import DecoderConfig
+from pointdistill.models.query_decoder import QueryDecoderConfig
 from pointdistill.recipes.recipe import AnyMethod, PretrainRecipe
 
 
@@ -19,3 +21,11 @@ def point_mae(recipe: PretrainRecipe) -> PretrainRecipe:
     backbone = recipe.backbone
     decoder = DecoderConfig(depth=max(2, backbone.depth // 3), heads=backbone.heads)
     return with_method(recipe, "point-mae", PointMAEConfig(decoder=decoder))
+
+
+def mask_point(recipe: PretrainRecipe) -> PretrainRecipe:
+    """MaskPoint, 90 % of the patches hidden (57 of 64) and 256 + 256 queries a cloud; torch's start, since the authors'
+    learns nothing for as long as the small recipe lasts."""
+    return with_method(
+        recipe, "mask-point", MaskPointConfig(decoder=QueryDecoderConfig(heads=recipe.backbone.heads), start="torch")
+    )

@@ -4,15 +4,18 @@ Source: Point-MAE's cfgs/pretrain.yaml (https://github.com/Pang-Yatian/Point-MAE
 scales each draw of 1024 points; here all points of a shape are what is centred and scaled (docs/paper.md).
 """
 
+from dataclasses import replace
+
 from pointdistill.augment import Augmentation
 from pointdistill.engine.pretrain import PretrainConfig
+from pointdistill.methods.mask_point import MaskPointConfig
 from pointdistill.methods.point_mae import PointMAEConfig
 from pointdistill.models.decoder import DecoderConfig
 from pointdistill.models.point_transformer import BackboneConfig
-from pointdistill.recipes.recipe import FrameRecipe, PretrainRecipe
+from pointdistill.recipes.recipe import AnyMethod, FrameRecipe, PretrainRecipe
 
 
-def shapenet55(name: str, method: PointMAEConfig) -> PretrainRecipe:
+def shapenet55(name: str, method: AnyMethod) -> PretrainRecipe:
     """A method that needs no teacher, on the training list of ShapeNet-55."""
     return PretrainRecipe(
         name=name,
@@ -35,3 +38,10 @@ def shapenet55(name: str, method: PointMAEConfig) -> PretrainRecipe:
 def point_mae_shapenet55() -> PretrainRecipe:
     """Point-MAE as it was published: 60 % of the patches hidden, a decoder of 4 blocks, l2 Chamfer."""
     return shapenet55("point-mae-shapenet55", PointMAEConfig(mask_ratio=0.6, decoder=DecoderConfig(depth=4, heads=6)))
+
+
+def mask_point_shapenet55() -> PretrainRecipe:
+    """MaskPoint by its authors' cfgs/pretrain_shapenet.yaml (https://github.com/haotian-liu/MaskPoint), but for the
+    shapes of the test list, on which they train too."""
+    recipe = shapenet55("mask-point-shapenet55", MaskPointConfig())
+    return replace(recipe, engine=replace(recipe.engine, lr=5e-4, warmup_epochs=3, clip=10.0))
