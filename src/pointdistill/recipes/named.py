@@ -8,8 +8,8 @@ from pointdistill.recipes.paper import paper
 from pointdistill.recipes.quickstart import distillation
 from pointdistill.recipes.recipe import PretrainRecipe
 from pointdistill.recipes.reconstruction import distillation_with_reconstruction, reconstruction
-from pointdistill.recipes.self_supervised import mask_point, point_mae
-from pointdistill.recipes.shapenet55 import mask_point_shapenet55, point_mae_shapenet55
+from pointdistill.recipes.self_supervised import mask_point, occo, point_mae
+from pointdistill.recipes.shapenet55 import mask_point_shapenet55, occo_shapenet55, point_mae_shapenet55
 
 _BASES: tuple[Callable[[], PretrainRecipe], ...] = (paper, distillation)
 _VARIANTS: dict[str, Callable[[PretrainRecipe], PretrainRecipe]] = {
@@ -21,12 +21,13 @@ _VARIANTS: dict[str, Callable[[PretrainRecipe], PretrainRecipe]] = {
     "mix": mixed_projector,
     "point-mae": point_mae,
     "mask-point": mask_point,
+    "occo": occo,
     "reconstruction-input": partial(reconstruction, mask_at="input"),
     "reconstruction-output": partial(reconstruction, mask_at="output"),
     "both-input": partial(distillation_with_reconstruction, mask_at="input"),
     "both-output": partial(distillation_with_reconstruction, mask_at="output"),
 }
-_OTHERS: tuple[Callable[[], PretrainRecipe], ...] = (point_mae_shapenet55, mask_point_shapenet55)
+_OTHERS: tuple[Callable[[], PretrainRecipe], ...] = (point_mae_shapenet55, mask_point_shapenet55, occo_shapenet55)
 
 
 def pretraining_recipes() -> dict[str, PretrainRecipe]:

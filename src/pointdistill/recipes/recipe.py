@@ -12,11 +12,14 @@ from pointdistill.methods.distill import DistillConfig
 from pointdistill.methods.distill_reconstruction import DistillReconstructionConfig
 from pointdistill.methods.local_alignment import LocalAlignmentConfig
 from pointdistill.methods.mask_point import MaskPointConfig
+from pointdistill.methods.occo import OccoConfig
 from pointdistill.methods.point_mae import PointMAEConfig
 from pointdistill.models.point_transformer import BackboneConfig
 from pointdistill.typed_json import read_typed
 
-AnyMethod = DistillConfig | PointMAEConfig | DistillReconstructionConfig | LocalAlignmentConfig | MaskPointConfig
+AnyMethod = (
+    DistillConfig | PointMAEConfig | DistillReconstructionConfig | LocalAlignmentConfig | MaskPointConfig | OccoConfig
+)
 """The methods that a recipe can be read back with."""
 
 
