@@ -1,4 +1,4 @@
-"""Which points of a cloud a camera sees, by a z-buffer of points: no surface is needed, and all devices agree."""
+"""Which points of a cloud a camera sees, by a z-buffer of points: no surface is needed."""
 
 import math
 
@@ -26,7 +26,7 @@ def camera_turns(angles: Float[Tensor, "batch 3"]) -> Float[Tensor, "batch 3 3"]
         about[:, axis, axis] = 1.0
         about[:, first, first], about[:, first, second] = cosine, -sine
         about[:, second, first], about[:, second, second] = sine, cosine
-        turn = about @ turn
+        turn = _product(about, turn)
     return turn
 
 
@@ -54,13 +54,18 @@ def visible_points(
     points = points.detach()
     offsets = points - points.mean(1, keepdim=True)
     radius = torch.linalg.vector_norm(offsets, dim=-1).amax(1, keepdim=True).clamp_min(1e-12)
-    right, up, back = ((offsets / radius.unsqueeze(-1)) @ turns).unbind(-1)
+    right, up, back = _product(offsets / radius.unsqueeze(-1), turns).unbind(-1)
     depth, opening = distance - back, 1.0 / math.sqrt(distance**2 - 1.0)  # the tangent of half the angle of view
     pixels = max(1, round(math.sqrt(points.shape[1] / points_per_pixel)))
     pixel = _pixel(up / depth, opening, pixels) * pixels + _pixel(right / depth, opening, pixels)
     nearest = torch.full((len(points), pixels**2), math.inf, dtype=depth.dtype, device=depth.device)
     nearest = nearest.scatter_reduce_(1, pixel, depth, "amin").gather(1, pixel)
     return depth <= nearest * (1.0 + slack * 2.0 * opening / pixels)
+
+
+def _product(rows: Tensor, turns: Tensor) -> Tensor:
+    """`rows @ turns`, in the numbers' own precision under mixed precision too."""
+    return (rows.unsqueeze(-1) * turns.unsqueeze(-3)).sum(-2)
 
 
 def _pixel(tangent: Tensor, opening: float, pixels: int) -> Int[Tensor, "batch points"]:
