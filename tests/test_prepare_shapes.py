@@ -15,14 +15,17 @@ from pointdistill.errors import DataError, RecipeError
 from pointdistill.loader import FrameLoader
 from pointdistill.methods.base import Draw
 from pointdistill.models.checkpoints import load_backbone
+from pointdistill.models.completion import CompletionConfig
 from pointdistill.models.decoder import DecoderConfig
 from pointdistill.models.point_transformer import BACKBONES
+from pointdistill.models.query_decoder import QueryDecoderConfig
 from pointdistill.prepare import prepare_recordings
 from pointdistill.prepare_shapes import prepare_shapes
 from pointdistill.pretraining import build_method, run_pretrain, train_loader
 from pointdistill.recipes.named import pretraining_recipes
 from pointdistill.recipes.paper import paper
-from pointdistill.recipes.shapenet55 import point_mae_shapenet55
+from pointdistill.recipes.recipe import PretrainRecipe
+from pointdistill.recipes.shapenet55 import mask_point_shapenet55, occo_shapenet55, point_mae_shapenet55
 from pointdistill.scan_part import FrameSettings
 from pointdistill.store import FrameStore
 
@@ -123,6 +126,29 @@ def test_recipe_takes_two_steps_at_its_own_sizes(tmp_path):
 
 def test_the_command_line_knows_the_recipe_by_name():
     assert pretraining_recipes()["point-mae-shapenet55"] == point_mae_shapenet55()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "method", "numbers"),
+    [
+        (
+            mask_point_shapenet55(),
+            {"real_queries": 16, "decoder": QueryDecoderConfig(heads=2)},
+            (128, 5e-4, 0.05, 3, 10),
+        ),
+        (occo_shapenet55(), {"input_points": 16, "completion": CompletionConfig(8, 2, 2)}, (32, 1e-4, 0, 0, None)),
+    ],
+    ids=lambda value: value.name if isinstance(value, PretrainRecipe) else "",
+)
+def test_other_recipes_have_their_authors_numbers_and_take_two_steps(recipe, method, numbers, tmp_path):
+    assert pretraining_recipes()[recipe.name] == recipe and recipe.backbone == BACKBONES["vit_s"]
+    engine = recipe.engine
+    assert (engine.batch_size, engine.lr, engine.weight_decay, engine.warmup_epochs, engine.clip) == numbers
+    write_shapenet55(tmp_path / "raw")
+    prepare_shapes(tmp_path / "raw", tmp_path / "train")
+    tiny = _tiny(replace(recipe, method=replace(recipe.method, **method)))
+    result = run_pretrain(tiny, tmp_path / "train", None, tmp_path / "run")
+    assert result["steps"] == 2 and np.isfinite([row["loss"] for row in result["curve"]]).all()
 
 
 def test_recipe_is_point_maes_and_takes_two_steps(tmp_path):

@@ -378,6 +378,11 @@ def test_local_alignment_takes_two_steps(tmp_path):
 
 
 SELF_SUPERVISED = {"point-mae": {"chamfer"}, "point-bert": {"cross_entropy", "accuracy"}}
+SELF_SUPERVISED = {
+    "point-mae": {"chamfer"},
+    "mask-point": {"focal", "accuracy"},
+    "occo": {"chamfer_coarse", "chamfer_fine"},
+}
 """What each of the other methods measures on held-out frames, by the end of its recipes' names."""
 
 

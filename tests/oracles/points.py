@@ -42,3 +42,22 @@ def unprojected(depth, fx, fy, cx, cy):
             z = depth[v, u]
             points[v, u] = (u - cx) * z / fx, (v - cy) * z / fy, z
     return points
+
+
+def visible(points, turn, distance, points_per_pixel, slack):
+    """Camera by camera coordinates, pixel by pixel: what is not clearly behind another point of the same pixel."""
+    offsets = points - points.mean(0)
+    radius = max(np.linalg.norm(offset) for offset in offsets)
+    side = max(1, round((len(points) / points_per_pixel) ** 0.5))
+    half = np.tan(np.arcsin(1 / distance))
+    seen_at = []
+    for offset in offsets / radius:
+        right, up, back = (float(np.dot(offset, turn[:, axis])) for axis in range(3))
+        depth = distance - back
+        row, column = (min(side - 1, int((at / depth / half + 1) / 2 * side)) for at in (up, right))
+        seen_at.append(((row, column), depth))
+    visible = []
+    for pixel, depth in seen_at:
+        nearest = min(other for place, other in seen_at if place == pixel)
+        visible.append(depth <= nearest + slack * nearest * 2 * half / side)
+    return visible

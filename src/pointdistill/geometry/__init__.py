@@ -22,12 +22,14 @@ from pointdistill.geometry.fps import farthest_point_sample
 from pointdistill.geometry.interpolation import interpolate, three_nearest
 from pointdistill.geometry.neighbours import knn, knn_features, squared_distances
 from pointdistill.geometry.normalisation import UnitSphere, to_unit_sphere
+from pointdistill.geometry.occlusion import camera_turns, resample_kept, visible_points
 from pointdistill.geometry.patches import Patches, gather, group_patches
 
 __all__ = [
     "Patches",
     "UnitSphere",
     "ball_query",
+    "camera_turns",
     "chamfer_l1",
     "chamfer_l2",
     "corners",
@@ -46,10 +48,12 @@ __all__ = [
     "nms_3d",
     "points_in_boxes",
     "project",
+    "resample_kept",
     "squared_distances",
     "three_nearest",
     "to_unit_sphere",
     "transform",
     "transform_boxes",
     "unproject",
+    "visible_points",
 ]

@@ -72,12 +72,19 @@ class CrossAttention(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(
-        self, queries: Float[Tensor, "batch queries width"], context: Float[Tensor, "batch tokens context_width"]
+        self,
+        queries: Float[Tensor, "batch queries width"],
+        context: Float[Tensor, "batch tokens context_width"],
+        positions: Float[Tensor, "batch tokens context_width"] | None = None,
     ) -> Float[Tensor, "batch queries width"]:
-        """Queries read the context."""
+        """Queries read the context; `positions`, where given, are added to what the keys are made from, and to nothing
+        else."""
         batch, count, width = queries.shape
         q = self.query(queries).view(batch, count, self.heads, -1).transpose(1, 2)
-        key_value = self.key_value(context).view(batch, context.shape[1], 2, self.heads, -1)
+        key_value = self.key_value(context)
+        if positions is not None:
+            key_value = key_value + F.pad(F.linear(positions, self.key_value.weight[:width]), (0, width))
+        key_value = key_value.view(batch, context.shape[1], 2, self.heads, -1)
         k, v = key_value.permute(2, 0, 3, 1, 4).unbind(0)
         x = F.scaled_dot_product_attention(q, k, v)
         return self.out(x.transpose(1, 2).reshape(batch, count, width))

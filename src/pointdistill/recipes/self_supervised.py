@@ -5,8 +5,12 @@ from dataclasses import replace
 
 from pointdistill.methods.dvae import DVAEConfig
 from pointdistill.methods.point_bert import PointBERTConfig
+from pointdistill.methods.mask_point import MaskPointConfig
+from pointdistill.methods.occo import OccoConfig
 from pointdistill.methods.point_mae import PointMAEConfig
+from pointdistill.models.completion import CompletionConfig
 from pointdistill.models.decoder import DecoderConfig
+from pointdistill.models.query_decoder import QueryDecoderConfig
 from pointdistill.recipes.recipe import AnyMethod, PretrainRecipe
 
 
@@ -44,3 +48,19 @@ def point_bert(recipe: PretrainRecipe) -> PretrainRecipe:
         backbone=replace(recipe.backbone, class_token=True),
         first=replace(recipe.engine, lr=5e-4, weight_decay=5e-4),
     )
+def mask_point(recipe: PretrainRecipe) -> PretrainRecipe:
+    """MaskPoint, 90 % of the patches hidden (57 of 64) and 256 + 256 queries a cloud; torch's start, since the authors'
+    learns nothing for as long as the small recipe lasts."""
+    return with_method(
+        recipe, "mask-point", MaskPointConfig(decoder=QueryDecoderConfig(heads=recipe.backbone.heads), start="torch")
+    )
+
+
+def occo(recipe: PretrainRecipe) -> PretrainRecipe:
+    """OcCo: half as many points read and made as a cloud has; the decoder as wide to the backbone as at the paper's
+    sizes. The fine cloud's weight grows at the shares of training at which it did on ModelNet40 (10,000, 20,000 and
+    50,000 steps, of 50 epochs of 98,430 views in batches of 32)."""
+    width, points, epochs = recipe.backbone.width, recipe.frames.points, recipe.engine.epochs
+    completion = CompletionConfig(feature=1024 * width // 384, coarse=points // 32, hidden=512 * width // 384)
+    fine_epochs = (0.065 * epochs, 0.13 * epochs, 0.325 * epochs)
+    return with_method(recipe, "occo", OccoConfig(completion, input_points=points // 2, fine_epochs=fine_epochs))
