@@ -10,6 +10,7 @@ from pointdistill import create_backbone, distributed
 from pointdistill.batch import FrameBatch
 from pointdistill.engine.pretrain import PretrainConfig, pretrain
 from pointdistill.methods.distill import Distill, DistillConfig
+from pointdistill.methods.point_contrast import PointContrast, PointContrastConfig
 from pointdistill.methods.point_mae import PointMAE, PointMAEConfig
 from pointdistill.models.batch_norm import BatchNorm
 from pointdistill.models.concepts import ConceptConfig
@@ -35,8 +36,12 @@ class Frames:
             points = torch.randn(BATCH, 64, 3, generator=generator)
             points[:, :, 0] *= torch.rand(BATCH, 1, generator=generator) * 3
             targets = points.std(1)[:, None, :].expand(-1, 2, -1).contiguous()
+            second = points + 0.1 * torch.randn(BATCH, 64, 3, generator=generator)
+            matches = torch.arange(8).view(1, 8, 1).repeat(BATCH, 1, 2)
+            matches[torch.arange(8) >= torch.arange(4, 4 + BATCH)[:, None]] = -1  # another number of each frame
             mine = slice(distributed.rank(), None, distributed.ranks())
-            yield FrameBatch(points[mine], targets[mine], (torch.arange(BATCH) + BATCH * step)[mine])
+            index = torch.arange(BATCH) + BATCH * step
+            yield FrameBatch(points[mine], targets[mine], index[mine], second=second[mine], matches=matches[mine])
 
 
 def distill():
@@ -50,7 +55,12 @@ def point_mae():
     return PointMAE(PointMAEConfig(decoder=DecoderConfig(depth=1, heads=2)), create_backbone("vit_nano", **TINY))
 
 
-METHODS = {"distill": distill, "point_mae": point_mae}
+def point_contrast():
+    torch.manual_seed(0)
+    return PointContrast(PointContrastConfig(), create_backbone("vit_nano", **TINY))
+
+
+METHODS = {"distill": distill, "point_mae": point_mae, "point_contrast": point_contrast}
 
 
 def normalised():

@@ -12,6 +12,7 @@ from pointdistill.engine.pretrain import PretrainConfig, pretrain
 from pointdistill.errors import RecipeError, TrainingDiverged
 from pointdistill.methods.distill import Distill, DistillConfig
 from pointdistill.methods.distill_reconstruction import DistillReconstructionConfig
+from pointdistill.methods.point_contrast import PointContrastConfig
 from pointdistill.methods.point_mae import PointMAEConfig
 from pointdistill.models.concepts import ConceptConfig
 from pointdistill.models.decoder import DecoderConfig
@@ -68,6 +69,7 @@ GOLDEN = {
     "point_mae": MASKING,
     "masked_features": replace(MASKING, mask_at="output"),
     "distill_reconstruction": DistillReconstructionConfig(DISTILL, replace(MASKING, mask_at="output")),
+    "point_contrast": PointContrastConfig(),
 }
 
 

@@ -11,11 +11,12 @@ from pointdistill.engine.pretrain import PretrainConfig
 from pointdistill.methods.distill import DistillConfig
 from pointdistill.methods.distill_reconstruction import DistillReconstructionConfig
 from pointdistill.methods.local_alignment import LocalAlignmentConfig
+from pointdistill.methods.point_contrast import PointContrastConfig
 from pointdistill.methods.point_mae import PointMAEConfig
 from pointdistill.models.point_transformer import BackboneConfig
 from pointdistill.typed_json import read_typed
 
-AnyMethod = DistillConfig | PointMAEConfig | DistillReconstructionConfig | LocalAlignmentConfig
+AnyMethod = DistillConfig | PointMAEConfig | DistillReconstructionConfig | LocalAlignmentConfig | PointContrastConfig
 """The methods that a recipe can be read back with."""
 
 

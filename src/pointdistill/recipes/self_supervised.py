@@ -3,6 +3,7 @@ setting", Appendix A.1 of the paper): the self-supervised rows of Tables 1, 3 an
 
 from dataclasses import replace
 
+from pointdistill.methods.point_contrast import PointContrastConfig
 from pointdistill.methods.point_mae import PointMAEConfig
 from pointdistill.models.decoder import DecoderConfig
 from pointdistill.recipes.recipe import AnyMethod, PretrainRecipe
@@ -19,3 +20,9 @@ def point_mae(recipe: PretrainRecipe) -> PretrainRecipe:
     backbone = recipe.backbone
     decoder = DecoderConfig(depth=max(2, backbone.depth // 3), heads=backbone.heads)
     return with_method(recipe, "point-mae", PointMAEConfig(decoder=decoder))
+
+
+def point_contrast(recipe: PretrainRecipe) -> PretrainRecipe:
+    """PointContrast: its 4096 matches a step at the paper's batch of 128 pairs, a thousand in smaller batches."""
+    matches = max(PointContrastConfig.matches, 1024 // recipe.engine.batch_size)
+    return with_method(recipe, "point-contrast", PointContrastConfig(matches=matches))
