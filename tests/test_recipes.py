@@ -348,7 +348,7 @@ def test_local_alignment_takes_two_steps(tmp_path):
         load_distilled(tmp_path / "run")
 
 
-SELF_SUPERVISED = {"point-mae": {"chamfer"}, "point-contrast": {"matched"}}
+SELF_SUPERVISED = {"point-mae": {"chamfer"}, "point-contrast": {"match_retrieval"}}
 """What each of the other methods measures on held-out frames, by the end of its recipes' names."""
 
 

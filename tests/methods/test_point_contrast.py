@@ -97,7 +97,7 @@ def test_loss_of_features_that_say_nothing_is_the_logarithm_of_their_number():
 
 def test_training_finds_matches():
     model, data = method(drop_path=0.0).train(), batch(8)
-    before = model.eval().validate([data])["matched"]
+    before = model.eval().validate([data])["match_retrieval"]
     optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
     losses = []
     for epoch in range(25):
@@ -107,4 +107,4 @@ def test_training_finds_matches():
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.5 * losses[0]
-    assert model.eval().validate([data])["matched"] > max(0.5, before)
+    assert model.eval().validate([data])["match_retrieval"] > max(0.5, before)

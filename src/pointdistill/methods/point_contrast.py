@@ -117,14 +117,14 @@ class PointContrast(nn.Module):
 
     @torch.no_grad()
     def validate(self, batches: Iterable[FrameBatch]) -> dict[str, float]:
-        """`matched`: the share of matched points of the first view whose nearest feature, of the second view's matched
-        points of the same pair, is their own match's. By chance it is one over `matches`."""
+        """`match_retrieval`: the share of matched points of the first view whose nearest feature, of the second view's
+        matched points of the same pair, is their own match's. By chance it is one over `matches`."""
         sums = torch.zeros(2, dtype=torch.float64)
         for batch in batches:
             features, there = self.pairs(batch)
             sums += right_matches(features, there).cpu()
         right, count = distributed.summed(sums.to(next(self.parameters()).device)).tolist()
-        return {"matched": right / count}
+        return {"match_retrieval": right / count}
 
 
 def point_info_nce(
