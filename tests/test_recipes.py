@@ -383,6 +383,7 @@ SELF_SUPERVISED = {
     "mask-point": {"focal", "accuracy"},
     "occo": {"chamfer_coarse", "chamfer_fine"},
 }
+SELF_SUPERVISED = {"point-mae": {"chamfer"}, "point-contrast": {"match_retrieval"}}
 """What each of the other methods measures on held-out frames, by the end of its recipes' names."""
 
 

@@ -16,6 +16,7 @@ from jaxtyping import Float32, Int, Int16, Int64
 from pointdistill.augment import Augmentation
 from pointdistill.batch import FrameBatch
 from pointdistill.errors import DataError, RecipeError
+from pointdistill.frame_pairs import FramePairs
 from pointdistill.seeding import numpy_generator
 from pointdistill.store import HALF_RANGE, FrameStore
 
@@ -39,6 +40,8 @@ class FrameLoader:
         cells: tells of a frame, by its number, in which cells of the teacher's map points lie that are given in the
             depth camera's frame, metres; None leaves that out of the batches.
         views: draws of each frame, 1 or 2: a second one is drawn and augmented independently of the first.
+        pairs: gives each frame another one of its scan as the second view, and matches their points; None leaves second
+            views to `views`.
         rank, ranks: this process takes every `ranks`-th frame of each batch, from the `rank`-th on.
 
     Raises:
@@ -59,6 +62,7 @@ class FrameLoader:
         shuffle: bool = True,
         cells: CellFinder | None = None,
         views: int = 1,
+        pairs: FramePairs | None = None,
         rank: int = 0,
         ranks: int = 1,
     ):
@@ -70,7 +74,7 @@ class FrameLoader:
             raise DataError(store.path, problem, remedy)
         self.store, self.batch_size, self.points, self.seed = store, batch_size, points, seed
         self.augment, self.drop_last, self.shuffle, self.cells = augment, drop_last, shuffle, cells
-        self.views, self.rank, self.ranks = views, rank, ranks
+        self.views, self.pairs, self.rank, self.ranks = views, pairs, rank, ranks
         self.indices = np.arange(len(store)) if indices is None else np.asarray(indices, np.int64)
         if len(self) == 0:
             raise RecipeError(f"{len(self.indices)} frames are less than one batch of {batch_size}.")
@@ -111,13 +115,17 @@ class FrameLoader:
     def batch(self, chosen: Int64[np.ndarray, "batch"], epoch: int) -> FrameBatch:
         """These frames as epoch `epoch` draws them."""
         points, drawn = self._clouds(chosen, "sample", epoch)
-        second = self._clouds(chosen, "second sample", epoch)[0] if self.views == 2 else None
+        second, matches = None, None
+        if self.pairs is not None:
+            second, matches = self._partners(self.pairs, chosen, drawn, epoch)
+        elif self.views == 2:
+            second, _ = self._clouds(chosen, "second sample", epoch)
         targets = torch.from_numpy(self.store.targets[chosen]).float()
         cells = None
         if self.cells is not None:
             found = [self._cells(index, taken) for index, taken in zip(chosen.tolist(), drawn, strict=True)]
             cells = torch.from_numpy(np.stack(found))
-        return FrameBatch(points, targets, torch.from_numpy(chosen.copy()), cells, second)
+        return FrameBatch(points, targets, torch.from_numpy(chosen.copy()), cells, second, matches)
 
     def _clouds(
         self, chosen: Int64[np.ndarray, "batch"], key: str, epoch: int
@@ -129,6 +137,20 @@ class FrameLoader:
         generators = [numpy_generator(self.seed, key, epoch, index) for index in chosen.tolist()]
         each = zip(chosen.tolist(), generators, rows, strict=True)
         return points, [self._draw(index, generator, near, row) for index, generator, row in each]
+
+    def _partners(
+        self,
+        pairs: FramePairs,
+        chosen: Int64[np.ndarray, "batch"],
+        drawn: list[Int64[np.ndarray, "points"]],
+        epoch: int,
+    ) -> tuple[Float32[torch.Tensor, "batch points 3"], Int64[torch.Tensor, "batch matches 2"]]:
+        """A draw of each frame's partner, and which of its points are points of the frame's draw."""
+        others = pairs.second(chosen, self.seed, epoch)
+        second, again = self._clouds(others, "second sample", epoch)
+        each = zip(chosen.tolist(), drawn, others.tolist(), again, strict=True)
+        matches = [pairs.matches(*pair, numpy_generator(self.seed, "matches", epoch, pair[0])) for pair in each]
+        return second, torch.from_numpy(np.stack(matches))
 
     def _cells(self, index: int, taken: Int64[np.ndarray, "points"]) -> Int64[np.ndarray, "points"]:
         """The cells of some points of a frame, as it was recorded."""

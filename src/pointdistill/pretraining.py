@@ -13,12 +13,14 @@ from pointdistill.engine.log import Report
 from pointdistill.engine.pretrain import figures_of, in_words, pretrain
 from pointdistill.errors import RecipeError
 from pointdistill.files import exclusive, read_json, write_json, write_text
+from pointdistill.frame_pairs import FramePairs
 from pointdistill.loader import FrameLoader
 from pointdistill.methods.base import Method, TargetStatistics
 from pointdistill.methods.controls import PermutedTargets
 from pointdistill.methods.distill import Distill
 from pointdistill.methods.local_alignment import CellsOf, LocalAlignmentConfig
 from pointdistill.methods.point_bert import PointBERT
+from pointdistill.methods.point_contrast import PointContrastConfig
 from pointdistill.model_card import model_card
 from pointdistill.models.checkpoints import save_backbone
 from pointdistill.models.point_transformer import PointTransformer
@@ -51,6 +53,14 @@ def _cells(recipe: PretrainRecipe, store: FrameStore) -> CellsOf | None:
     return None
 
 
+def _pairs(recipe: PretrainRecipe, store: FrameStore) -> FramePairs | None:
+    """Which frames overlap, for methods that ask."""
+    method = recipe.method
+    if isinstance(method, PointContrastConfig):
+        return FramePairs(store, method.overlap, method.radius, method.matches)
+    return None
+
+
 def _require_targets(recipe: PretrainRecipe, store: FrameStore) -> None:
     """Raises RecipeError where what learns from a teacher is given shapes that none has seen."""
     if recipe.method.learns_from_teacher and not store.has_targets:
@@ -72,6 +82,7 @@ def train_loader(recipe: PretrainRecipe, store: FrameStore) -> FrameLoader:
         augment=frames.augmentation,
         cells=_cells(recipe, store),
         views=recipe.method.views,
+        pairs=_pairs(recipe, store),
         rank=distributed.rank(),
         ranks=distributed.ranks(),
     )
@@ -96,6 +107,7 @@ def validation_loader(recipe: PretrainRecipe, store: FrameStore, most: int | Non
         drop_last=False,
         cells=_cells(recipe, store),
         views=recipe.method.views,
+        pairs=_pairs(recipe, store),
         rank=distributed.rank(),
         ranks=distributed.ranks(),
     )

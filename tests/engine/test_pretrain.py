@@ -14,6 +14,7 @@ from pointdistill.methods.distill import Distill, DistillConfig
 from pointdistill.methods.distill_reconstruction import DistillReconstructionConfig
 from pointdistill.methods.dvae import DVAEConfig
 from pointdistill.methods.point_bert import PointBERTConfig
+from pointdistill.methods.point_contrast import PointContrastConfig
 from pointdistill.methods.point_mae import PointMAEConfig
 from pointdistill.models.concepts import ConceptConfig
 from pointdistill.models.decoder import DecoderConfig
@@ -73,6 +74,7 @@ GOLDEN = {
     "distill_reconstruction": DistillReconstructionConfig(DISTILL, replace(MASKING, mask_at="output")),
     "dvae": TOKENIZER,
     "point_bert": PointBERTConfig(TOKENIZER, contrast_width=6, queue=10),
+    "point_contrast": PointContrastConfig(temperature=0.5),  # less steep than 0.07: rounding stays small
 }
 
 

@@ -16,6 +16,7 @@ from pointdistill.methods.local_alignment import LocalAlignmentConfig
 from pointdistill.methods.point_bert import PointBERTConfig
 from pointdistill.methods.mask_point import MaskPointConfig
 from pointdistill.methods.occo import OccoConfig
+from pointdistill.methods.point_contrast import PointContrastConfig
 from pointdistill.methods.point_mae import PointMAEConfig
 from pointdistill.models.point_transformer import BackboneConfig
 from pointdistill.typed_json import read_typed
@@ -24,6 +25,7 @@ AnyMethod = (
     DistillConfig | PointMAEConfig | DistillReconstructionConfig | LocalAlignmentConfig | DVAEConfig | PointBERTConfig
     DistillConfig | PointMAEConfig | DistillReconstructionConfig | LocalAlignmentConfig | MaskPointConfig | OccoConfig
 )
+AnyMethod = DistillConfig | PointMAEConfig | DistillReconstructionConfig | LocalAlignmentConfig | PointContrastConfig
 """The methods that a recipe can be read back with."""
 
 

@@ -7,6 +7,7 @@ from pointdistill.methods.dvae import DVAEConfig
 from pointdistill.methods.point_bert import PointBERTConfig
 from pointdistill.methods.mask_point import MaskPointConfig
 from pointdistill.methods.occo import OccoConfig
+from pointdistill.methods.point_contrast import PointContrastConfig
 from pointdistill.methods.point_mae import PointMAEConfig
 from pointdistill.models.completion import CompletionConfig
 from pointdistill.models.decoder import DecoderConfig
@@ -64,3 +65,7 @@ def occo(recipe: PretrainRecipe) -> PretrainRecipe:
     completion = CompletionConfig(feature=1024 * width // 384, coarse=points // 32, hidden=512 * width // 384)
     fine_epochs = (0.065 * epochs, 0.13 * epochs, 0.325 * epochs)
     return with_method(recipe, "occo", OccoConfig(completion, input_points=points // 2, fine_epochs=fine_epochs))
+def point_contrast(recipe: PretrainRecipe) -> PretrainRecipe:
+    """PointContrast: its 4096 matches a step at the paper's batch of 128 pairs, a thousand in smaller batches."""
+    matches = max(PointContrastConfig.matches, 1024 // recipe.engine.batch_size)
+    return with_method(recipe, "point-contrast", PointContrastConfig(matches=matches))
