@@ -161,6 +161,27 @@ def summed(values: Shaped[Tensor, "*shape"]) -> Shaped[Tensor, "*shape"]:
     return _sum(values) if is_active() else values
 
 
+def own_rows() -> slice:
+    """Which rows of the whole batch are this process's: every `ranks`-th, as loaders share them."""
+    return slice(rank(), None, ranks())
+
+
+def _all_rows(values: Tensor) -> Tensor:
+    count = int(summed(torch.tensor(len(values), device=values.device)))
+    rows = values.new_zeros((count, *values.shape[1:]))
+    rows[own_rows()] = values
+    return summed(rows)
+
+
+_gather: Any = torch.compiler.disable(_all_rows)
+
+
+def all_rows(values: Shaped[Tensor, "own *shape"]) -> Shaped[Tensor, "all *shape"]:
+    """The rows of all processes, which hold shares of a batch as loaders give them, in the order of the whole batch.
+    Gradients flow back to the process that each row came from."""
+    return _gather(values) if is_active() else values
+
+
 def share(samples: int, device: str) -> float:
     """This process's part of the batch: its samples over those of all. Means weighted by it add up to the mean."""
     if not is_active():
