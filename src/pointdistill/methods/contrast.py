@@ -5,6 +5,7 @@ there are: each process gives the mean over its own rows, which the loop weighs 
 """
 
 from copy import deepcopy
+from itertools import chain
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +13,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from pointdistill import distributed
+from pointdistill.methods.base import Draw
 from pointdistill.models.point_transformer import PointTransformer
+from pointdistill.seeding import sample_uniform
 
 GALLERY = 64
 """Frames at most among which a held-out frame is looked for."""
@@ -32,6 +35,12 @@ def encode(
     """
     tokens, positions, _ = backbone.tokenise(points)
     return backbone.norm(backbone.trace(tokens, positions, noise).outputs[-1])
+
+
+def view_noise(draw: Draw, backbone: PointTransformer, view: int) -> Float[Tensor, "batch branches"]:
+    """Numbers for the stochastic depth of a view's clouds, 0 or 1."""
+    purpose = ("drop path", "second drop path")[view]
+    return torch.from_numpy(sample_uniform(draw.seed, purpose, draw.epoch, draw.index, 2 * len(backbone.blocks)))
 
 
 def info_nce(
@@ -94,10 +103,12 @@ class MomentumCopy(nn.Module):
         self.momentum = momentum
 
     @torch.no_grad()
-    def follow(self, network: nn.Module) -> None:
-        """A step towards the weights of `network`: before the forward pass, and in training alone."""
-        for own, other in zip(self.network.parameters(), network.parameters(), strict=True):
-            own.lerp_(other.detach(), 1 - self.momentum)
+    def follow(self, *networks: nn.Module) -> None:
+        """A step towards the weights of the network, given whole or as its parts in their order: before the forward
+        pass, and in training alone."""
+        weights = chain.from_iterable(network.parameters() for network in networks)
+        for own, other in zip(self.network.parameters(), weights, strict=True):
+            own.lerp_(other, 1 - self.momentum)
 
     @torch.no_grad()
     def forward(self, *inputs: Tensor | None) -> Tensor:

@@ -8,7 +8,7 @@ from pointdistill.recipes.paper import paper
 from pointdistill.recipes.quickstart import distillation
 from pointdistill.recipes.recipe import PretrainRecipe
 from pointdistill.recipes.reconstruction import distillation_with_reconstruction, reconstruction
-from pointdistill.recipes.self_supervised import point_mae
+from pointdistill.recipes.self_supervised import cross_point, depth_contrast, point_mae
 from pointdistill.recipes.shapenet55 import point_mae_shapenet55
 
 _BASES: tuple[Callable[[], PretrainRecipe], ...] = (paper, distillation)
@@ -20,6 +20,8 @@ _VARIANTS: dict[str, Callable[[PretrainRecipe], PretrainRecipe]] = {
     "untied": untied,
     "mix": mixed_projector,
     "point-mae": point_mae,
+    "cross-point": cross_point,
+    "depth-contrast": depth_contrast,
     "reconstruction-input": partial(reconstruction, mask_at="input"),
     "reconstruction-output": partial(reconstruction, mask_at="output"),
     "both-input": partial(distillation_with_reconstruction, mask_at="input"),

@@ -8,6 +8,8 @@ from typing import Literal
 
 from pointdistill.augment import Augmentation
 from pointdistill.engine.pretrain import PretrainConfig
+from pointdistill.methods.cross_point import CrossPointConfig
+from pointdistill.methods.depth_contrast import DepthContrastConfig
 from pointdistill.methods.distill import DistillConfig
 from pointdistill.methods.distill_reconstruction import DistillReconstructionConfig
 from pointdistill.methods.local_alignment import LocalAlignmentConfig
@@ -15,7 +17,14 @@ from pointdistill.methods.point_mae import PointMAEConfig
 from pointdistill.models.point_transformer import BackboneConfig
 from pointdistill.typed_json import read_typed
 
-AnyMethod = DistillConfig | PointMAEConfig | DistillReconstructionConfig | LocalAlignmentConfig
+AnyMethod = (
+    DistillConfig
+    | PointMAEConfig
+    | DistillReconstructionConfig
+    | LocalAlignmentConfig
+    | CrossPointConfig
+    | DepthContrastConfig
+)
 """The methods that a recipe can be read back with."""
 
 

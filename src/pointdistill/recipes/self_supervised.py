@@ -3,6 +3,8 @@ setting", Appendix A.1 of the paper): the self-supervised rows of Tables 1, 3 an
 
 from dataclasses import replace
 
+from pointdistill.methods.cross_point import CrossPointConfig
+from pointdistill.methods.depth_contrast import DepthContrastConfig
 from pointdistill.methods.point_mae import PointMAEConfig
 from pointdistill.models.decoder import DecoderConfig
 from pointdistill.recipes.recipe import AnyMethod, PretrainRecipe
@@ -19,3 +21,13 @@ def point_mae(recipe: PretrainRecipe) -> PretrainRecipe:
     backbone = recipe.backbone
     decoder = DecoderConfig(depth=max(2, backbone.depth // 3), heads=backbone.heads)
     return with_method(recipe, "point-mae", PointMAEConfig(decoder=decoder))
+
+
+def cross_point(recipe: PretrainRecipe) -> PretrainRecipe:
+    """CrossPoint, its image branch the teacher of the distillation; its heads are of the authors' sizes everywhere."""
+    return with_method(recipe, "cross-point", CrossPointConfig())
+
+
+def depth_contrast(recipe: PretrainRecipe) -> PretrainRecipe:
+    """DepthContrast, whose queue holds 128 batches, as its authors' does: keys of the same age."""
+    return with_method(recipe, "depth-contrast", DepthContrastConfig(queue=128 * recipe.engine.batch_size))
