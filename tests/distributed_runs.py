@@ -9,6 +9,10 @@ import torch
 from pointdistill import create_backbone, distributed
 from pointdistill.batch import FrameBatch
 from pointdistill.engine.pretrain import PretrainConfig, pretrain
+from pointdistill.methods.base import TargetStatistics
+from pointdistill.methods.contrast import MomentumQueue, Retrieval, info_nce, nt_xent
+from pointdistill.methods.cross_point import CrossPointConfig
+from pointdistill.methods.depth_contrast import DepthContrastConfig
 from pointdistill.methods.distill import Distill, DistillConfig
 from pointdistill.methods.point_mae import PointMAE, PointMAEConfig
 from pointdistill.models.batch_norm import BatchNorm
@@ -35,8 +39,10 @@ class Frames:
             points = torch.randn(BATCH, 64, 3, generator=generator)
             points[:, :, 0] *= torch.rand(BATCH, 1, generator=generator) * 3
             targets = points.std(1)[:, None, :].expand(-1, 2, -1).contiguous()
+            second = points + 0.1 * torch.randn(BATCH, 64, 3, generator=generator)
             mine = slice(distributed.rank(), None, distributed.ranks())
-            yield FrameBatch(points[mine], targets[mine], (torch.arange(BATCH) + BATCH * step)[mine])
+            index = torch.arange(BATCH) + BATCH * step
+            yield FrameBatch(points[mine], targets[mine], index[mine], second=second[mine])
 
 
 def distill():
@@ -50,7 +56,49 @@ def point_mae():
     return PointMAE(PointMAEConfig(decoder=DecoderConfig(depth=1, heads=2)), create_backbone("vit_nano", **TINY))
 
 
-METHODS = {"distill": distill, "point_mae": point_mae}
+def cross_point():
+    torch.manual_seed(0)
+    statistics = TargetStatistics(torch.full((2, 3), 1.0), torch.full((2, 3), 0.5))
+    return CrossPointConfig(projection=8, image_hidden=8).build(create_backbone("vit_nano", **TINY), statistics)
+
+
+def depth_contrast():
+    torch.manual_seed(0)
+    return DepthContrastConfig(queue=12, projection=8).build(create_backbone("vit_nano", **TINY))
+
+
+METHODS = {
+    "distill": distill,
+    "point_mae": point_mae,
+    "cross_point": cross_point,
+    "depth_contrast": depth_contrast,
+}
+
+
+def contrasted():
+    """Losses over pairs, their gradients, and a queue, on an unevenly shared batch, double precision."""
+    generator = torch.Generator().manual_seed(1)
+    whole = torch.randn(2, BATCH, 3, 7, generator=generator, dtype=torch.double)
+    mine = slice(distributed.rank(), None, distributed.ranks())
+    first, second = (side[mine].clone().requires_grad_() for side in whole)
+    loss = nt_xent(first[:, 0], second[:, 0]) + info_nce(first, second)
+    (loss * distributed.share(len(first), "cpu")).backward()
+    torch.manual_seed(0)
+    queue = MomentumQueue(12, 7).double()
+    for _ in range(3):
+        queue.push(first[:, 0])
+    found, names = Retrieval(), torch.eye(2 * BATCH)
+    for step in range(2):
+        index = torch.arange(BATCH)[mine] + BATCH * step
+        found.add(index, names[index], names[index if step else (index + 1) % BATCH])
+    assert first.grad is not None and second.grad is not None
+    gradient = torch.stack([first.grad, second.grad], dim=1)
+    return {
+        "gradient": gradient.tolist(),
+        "found": found.accuracy(),
+        "keys": queue.keys.tolist(),
+        "next": queue.next.item(),
+    }
 
 
 def normalised():
@@ -87,7 +135,9 @@ class Stopping(Frames):
 
 
 def curve(name, out, frames=Frames):
+    """Losses and held-out figures of each step, without those that count frames: a rounding error may turn one over."""
     rows = pretrain(METHODS[name](), frames(), Frames(), CONFIG, out, "one")
+    rows = [{key: value for key, value in row.items() if not key.endswith("retrieval")} for row in rows]
     return [[value for key, value in row.items() if key == "loss" or key.startswith("heldout_")] for row in rows]
 
 
@@ -95,6 +145,7 @@ if __name__ == "__main__":
     folder = Path(sys.argv[1])
     torch.set_num_threads(1)
     with distributed.processes("cpu"):
-        found = {"normalised": normalised(), **{name: curve(name, folder / name) for name in METHODS}}
+        found: dict = {"normalised": normalised(), "contrasted": contrasted()}
+        found |= {name: curve(name, folder / name) for name in METHODS}
         found["resumed"] = curve("distill", folder / "resumed")
         (folder / f"found{distributed.rank()}.json").write_text(json.dumps(found))

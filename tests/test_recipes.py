@@ -348,7 +348,11 @@ def test_local_alignment_takes_two_steps(tmp_path):
         load_distilled(tmp_path / "run")
 
 
-SELF_SUPERVISED = {"point-mae": {"chamfer"}}
+SELF_SUPERVISED = {
+    "point-mae": {"chamfer"},
+    "cross-point": {"retrieval", "image_retrieval"},
+    "depth-contrast": {"retrieval"},
+}
 """What each of the other methods measures on held-out frames, by the end of its recipes' names."""
 
 

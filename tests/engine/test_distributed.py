@@ -12,7 +12,7 @@ import pytest
 
 import build_scannet
 import distributed_runs
-from distributed_runs import METHODS, STEPS, Interrupted, Stopping, curve, normalised
+from distributed_runs import METHODS, STEPS, Interrupted, Stopping, contrasted, curve, normalised
 from fake_teacher import factory
 from pointdistill.cli import main
 from pointdistill.models.checkpoints import load_backbone
@@ -60,6 +60,16 @@ def test_batch_norm_equals_one_process_forward_backward_and_after(found):
     for name in ("weight", "bias", "mean", "variance", "seen"):
         for each in both:
             np.testing.assert_allclose(each[name], one[name], rtol=1e-12)
+
+
+def test_pairs_are_contrasted_with_those_of_all_processes_and_queues_are_one(found):
+    one, both = contrasted(), [each["contrasted"] for each in found]
+    whole = np.empty_like(np.array(one["gradient"]))
+    whole[0::2], whole[1::2] = (each["gradient"] for each in both)
+    np.testing.assert_allclose(whole, one["gradient"], rtol=1e-10, atol=1e-12)
+    for each in both:
+        np.testing.assert_allclose(each["keys"], one["keys"], rtol=1e-12)
+        assert each["next"] == one["next"] == 15 % 12 and each["found"] == one["found"] == 0.5
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -82,7 +82,7 @@ def nt_xent(
     pairs = F.normalize(torch.stack([first, second], dim=1), dim=-1)
     features = distributed.all_rows(pairs).flatten(0, 1)
     own = torch.arange(len(features), device=features.device).view(-1, 2)[distributed.own_rows()]
-    cosines = (pairs.flatten(0, 1) @ features.T / temperature).scatter(1, own.view(-1, 1), float("-inf"))
+    cosines = (pairs.flatten(0, 1) @ features.T / temperature).scatter(1, own.reshape(-1, 1), float("-inf"))
     return F.cross_entropy(cosines, own.flip(1).flatten())
 
 
