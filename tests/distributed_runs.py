@@ -59,7 +59,7 @@ def point_mae():
 def cross_point():
     torch.manual_seed(0)
     statistics = TargetStatistics(torch.full((2, 3), 1.0), torch.full((2, 3), 0.5))
-    return CrossPointConfig(projection=8, image_hidden=8).build(create_backbone("vit_nano", **TINY), statistics)
+    return CrossPointConfig(projection=32, image_hidden=64).build(create_backbone("vit_nano", **TINY), statistics)
 
 
 def depth_contrast():
