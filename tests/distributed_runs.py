@@ -10,6 +10,10 @@ from pointdistill import create_backbone, distributed
 from pointdistill.batch import FrameBatch
 from pointdistill.engine.pretrain import PretrainConfig, pretrain
 from pointdistill.methods.base import Draw
+from pointdistill.methods.base import TargetStatistics
+from pointdistill.methods.contrast import MomentumQueue, Retrieval, info_nce, nt_xent
+from pointdistill.methods.cross_point import CrossPointConfig
+from pointdistill.methods.depth_contrast import DepthContrastConfig
 from pointdistill.methods.distill import Distill, DistillConfig
 from pointdistill.methods.dvae import DVAEConfig
 from pointdistill.methods.point_bert import PointBERTConfig
@@ -45,6 +49,9 @@ class Frames:
             mine = slice(distributed.rank(), None, distributed.ranks())
             index = torch.arange(BATCH) + BATCH * step
             yield FrameBatch(points[mine], targets[mine], index[mine], second=second[mine], matches=matches[mine])
+            mine = slice(distributed.rank(), None, distributed.ranks())
+            index = torch.arange(BATCH) + BATCH * step
+            yield FrameBatch(points[mine], targets[mine], index[mine], second=second[mine])
 
 
 def distill():
@@ -95,6 +102,49 @@ def point_contrast():
 
 
 METHODS = {"distill": distill, "point_mae": point_mae, "point_contrast": point_contrast}
+def cross_point():
+    torch.manual_seed(0)
+    statistics = TargetStatistics(torch.full((2, 3), 1.0), torch.full((2, 3), 0.5))
+    return CrossPointConfig(projection=32, image_hidden=64).build(create_backbone("vit_nano", **TINY), statistics)
+
+
+def depth_contrast():
+    torch.manual_seed(0)
+    return DepthContrastConfig(queue=12, projection=8).build(create_backbone("vit_nano", **TINY))
+
+
+METHODS = {
+    "distill": distill,
+    "point_mae": point_mae,
+    "cross_point": cross_point,
+    "depth_contrast": depth_contrast,
+}
+
+
+def contrasted():
+    """Losses over pairs, their gradients, and a queue, on an unevenly shared batch, double precision."""
+    generator = torch.Generator().manual_seed(1)
+    whole = torch.randn(2, BATCH, 3, 7, generator=generator, dtype=torch.double)
+    mine = slice(distributed.rank(), None, distributed.ranks())
+    first, second = (side[mine].clone().requires_grad_() for side in whole)
+    loss = nt_xent(first[:, 0], second[:, 0]) + info_nce(first, second)
+    (loss * distributed.share(len(first), "cpu")).backward()
+    torch.manual_seed(0)
+    queue = MomentumQueue(12, 7).double()
+    for _ in range(3):
+        queue.push(first[:, 0])
+    found, names = Retrieval(), torch.eye(2 * BATCH)
+    for step in range(2):
+        index = torch.arange(BATCH)[mine] + BATCH * step
+        found.add(index, names[index], names[index if step else (index + 1) % BATCH])
+    assert first.grad is not None and second.grad is not None
+    gradient = torch.stack([first.grad, second.grad], dim=1)
+    return {
+        "gradient": gradient.tolist(),
+        "found": found.accuracy(),
+        "keys": queue.keys.tolist(),
+        "next": queue.next.item(),
+    }
 
 
 def normalised():
@@ -143,5 +193,7 @@ if __name__ == "__main__":
     with distributed.processes("cpu"):
         found = {"normalised": normalised(), **{name: curve(name, folder / name) for name in METHODS}}
         found |= {name: one_step(name) for name in TOKENS}
+        found: dict = {"normalised": normalised(), "contrasted": contrasted()}
+        found |= {name: curve(name, folder / name) for name in METHODS}
         found["resumed"] = curve("distill", folder / "resumed")
         (folder / f"found{distributed.rank()}.json").write_text(json.dumps(found))

@@ -384,6 +384,11 @@ SELF_SUPERVISED = {
     "occo": {"chamfer_coarse", "chamfer_fine"},
 }
 SELF_SUPERVISED = {"point-mae": {"chamfer"}, "point-contrast": {"match_retrieval"}}
+SELF_SUPERVISED = {
+    "point-mae": {"chamfer"},
+    "cross-point": {"retrieval", "image_retrieval"},
+    "depth-contrast": {"retrieval"},
+}
 """What each of the other methods measures on held-out frames, by the end of its recipes' names."""
 
 

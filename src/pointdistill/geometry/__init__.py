@@ -18,6 +18,7 @@ from pointdistill.geometry.boxes import (
 )
 from pointdistill.geometry.cameras import project, transform, unproject
 from pointdistill.geometry.chamfer import chamfer_l1, chamfer_l2
+from pointdistill.geometry.cuboids import drop_cuboid, random_cuboid, repeat_kept
 from pointdistill.geometry.fps import farthest_point_sample
 from pointdistill.geometry.interpolation import interpolate, three_nearest
 from pointdistill.geometry.neighbours import knn, knn_features, squared_distances
@@ -34,6 +35,7 @@ __all__ = [
     "chamfer_l2",
     "corners",
     "count_points_in_boxes",
+    "drop_cuboid",
     "farthest_point_sample",
     "gather",
     "giou_3d",
@@ -49,6 +51,8 @@ __all__ = [
     "points_in_boxes",
     "project",
     "resample_kept",
+    "random_cuboid",
+    "repeat_kept",
     "squared_distances",
     "three_nearest",
     "to_unit_sphere",

@@ -9,6 +9,8 @@ from typing import Any, Literal
 from pointdistill.augment import Augmentation
 from pointdistill.engine.pretrain import PretrainConfig
 from pointdistill.errors import RecipeError
+from pointdistill.methods.cross_point import CrossPointConfig
+from pointdistill.methods.depth_contrast import DepthContrastConfig
 from pointdistill.methods.distill import DistillConfig
 from pointdistill.methods.distill_reconstruction import DistillReconstructionConfig
 from pointdistill.methods.dvae import DVAEConfig
@@ -26,6 +28,13 @@ AnyMethod = (
     DistillConfig | PointMAEConfig | DistillReconstructionConfig | LocalAlignmentConfig | MaskPointConfig | OccoConfig
 )
 AnyMethod = DistillConfig | PointMAEConfig | DistillReconstructionConfig | LocalAlignmentConfig | PointContrastConfig
+    DistillConfig
+    | PointMAEConfig
+    | DistillReconstructionConfig
+    | LocalAlignmentConfig
+    | CrossPointConfig
+    | DepthContrastConfig
+)
 """The methods that a recipe can be read back with."""
 
 

@@ -8,6 +8,8 @@ from pointdistill.methods.point_bert import PointBERTConfig
 from pointdistill.methods.mask_point import MaskPointConfig
 from pointdistill.methods.occo import OccoConfig
 from pointdistill.methods.point_contrast import PointContrastConfig
+from pointdistill.methods.cross_point import CrossPointConfig
+from pointdistill.methods.depth_contrast import DepthContrastConfig
 from pointdistill.methods.point_mae import PointMAEConfig
 from pointdistill.models.completion import CompletionConfig
 from pointdistill.models.decoder import DecoderConfig
@@ -69,3 +71,11 @@ def point_contrast(recipe: PretrainRecipe) -> PretrainRecipe:
     """PointContrast: its 4096 matches a step at the paper's batch of 128 pairs, a thousand in smaller batches."""
     matches = max(PointContrastConfig.matches, 1024 // recipe.engine.batch_size)
     return with_method(recipe, "point-contrast", PointContrastConfig(matches=matches))
+def cross_point(recipe: PretrainRecipe) -> PretrainRecipe:
+    """CrossPoint, its image branch the teacher of the distillation; its heads are of the authors' sizes everywhere."""
+    return with_method(recipe, "cross-point", CrossPointConfig())
+
+
+def depth_contrast(recipe: PretrainRecipe) -> PretrainRecipe:
+    """DepthContrast, whose queue holds 128 batches, as its authors' does: keys of the same age."""
+    return with_method(recipe, "depth-contrast", DepthContrastConfig(queue=128 * recipe.engine.batch_size))
