@@ -22,6 +22,7 @@ from pointdistill.pretraining import run_pretrain, summary
 from pointdistill.recipes.named import pretraining_recipes
 from pointdistill.recipes.paper import paper
 from pointdistill.recipes.quickstart import distillation, point_mae
+from pointdistill.recipes.quickstart_tasks import classification_small
 from pointdistill.store import FrameStore
 from pointdistill.tasks.base import Splits
 from pointdistill.tasks.frozen import linear_svm
@@ -49,13 +50,11 @@ def backbone() -> PointTransformer:
     return PointTransformer(distillation().backbone)
 
 
-def by_hand(backbone, store, points):
-    """Features and targets of all frames of a store: one cloud at a time, drawn as epoch 0 of seed 0 draws them."""
-    loader = FrameLoader(store, 1, points, seed=0, drop_last=False, shuffle=False)
-    tokens = []
+def by_hand(backbone, store, frames):
+    """Features and targets of all frames of a store, drawn as epoch 0 of seed 0 draws them."""
+    loader = FrameLoader(store, 1, frames.points, seed=0, frame=frames.frame)
     with torch.no_grad():
-        for row in range(len(store)):
-            tokens.append(backbone.eval()(loader.batch(np.array([row]), 0).points).tokens[0])
+        tokens = backbone.eval()(loader.batch(np.arange(len(store)), 0).points).tokens
     features = torch.stack([torch.cat([one.mean(0), one.max(0).values]) for one in tokens])
     return features.double().numpy(), store.targets.astype(np.float64)
 
@@ -65,7 +64,7 @@ def test_prefix_r2_by_hand(stores, backbone):
     frames = distillation().frames
     found = prefix_r2(backbone.train(), *(probe_frames(frames, store, 100) for store in (train, heldout)))
     assert backbone.training
-    (x, y), (other_x, other_y) = (by_hand(backbone, store, frames.points) for store in (train, heldout))
+    (x, y), (other_x, other_y) = (by_hand(backbone, store, frames) for store in (train, heldout))
     z, other_z = ((part - x.mean(0)) / x.std(0) for part in (x, other_x))
     y, other_y = y.reshape(len(y), -1), other_y.reshape(len(other_y), -1)
     # The dual form: as many unknowns as frames.
@@ -114,14 +113,8 @@ def test_the_svm_learns_on_training_and_is_asked_on_validation_objects(objects, 
     probes = open_probes(ProbeSettings(7, objects), distillation(), train, None, 100)
     assert probes is not None and probes.every == 7 and opened == ["train", "val"]
     splits = (open_labelled(objects, split) for split in ("train", "val", "val"))
-    task = replace(pretraining_task(), test_sampling="random")
+    task = replace(classification_small()[0], test_sampling="random")
     assert probes.figures(backbone) == {"svm_accuracy": linear_svm(backbone, Splits(*splits), 0, task)["accuracy"]}
-
-
-def pretraining_task():
-    from pointdistill.recipes.downstream.small import classification_small
-
-    return classification_small().task
 
 
 def test_a_store_without_validation_holds_out_training_objects(tmp_path, stores, backbone):

@@ -150,14 +150,14 @@ def pretrain(
             if validates or asks is not None:
                 passed = time.perf_counter() - began
                 parts = {name: value.item() for name, value in losses.parts.items()}
-                warning = _collapse(figures, step, warmup)
                 times = {
                     "seconds": round(spent + passed, 2),
                     "steps_per_second": round((step - begun_at) / passed, 2),
                 }
-                measured = {**(figures if validates else {}), **(probed if asks is not None else {})}
+                measured = figures | _collapse(figures, step, warmup) if validates else {}
+                measured |= probed if asks is not None else {}
                 if log is not None:
-                    log.write(step, loss=losses.total.item(), **parts, **measured, **warning, **times)
+                    log.write(step, loss=losses.total.item(), **parts, **measured, **times)
             if log is not None and (last or step % config.checkpoint_every == 0):
                 seconds = f"{spent + time.perf_counter() - began:.2f}"
                 save_checkpoint(out / CHECKPOINT, module, optimizer, identity, step=str(step), seconds=seconds)
