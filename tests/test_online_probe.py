@@ -18,6 +18,7 @@ from pointdistill.labelled import open_labelled
 from pointdistill.loader import FrameLoader
 from pointdistill.models.point_transformer import PointTransformer
 from pointdistill.online_probe import ProbeSettings, open_probes, prefix_r2, probe_frames
+from pointdistill.prepare import open_objects
 from pointdistill.pretraining import run_pretrain, summary
 from pointdistill.recipes.named import pretraining_recipes
 from pointdistill.recipes.paper import paper
@@ -86,8 +87,9 @@ def test_frames_are_spread_over_the_store_and_no_more_than_asked_for(stores):
 def test_every_method_is_probed_and_learns_the_same(recipe, stores, objects, tmp_path):
     settings = ProbeSettings(1, objects)
     assert pickle.loads(pickle.dumps(settings)) == settings
-    run_pretrain(_two_steps(recipe), *stores, tmp_path / "plain")
-    result = run_pretrain(_two_steps(recipe), *stores, tmp_path / "probed", probes=settings)
+    train, heldout = stores
+    run_pretrain(_two_steps(recipe), train, heldout, tmp_path / "plain")
+    result = run_pretrain(_two_steps(recipe), train, heldout, tmp_path / "probed", probes=settings)
     ours, theirs = (load_tensors(tmp_path / name / "method.safetensors")[0] for name in ("plain", "probed"))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     assert set(result["probed"]) == {"prefix_r2", "svm_accuracy"} and 0 <= result["probed"]["svm_accuracy"] <= 1
@@ -112,7 +114,7 @@ def test_the_svm_learns_on_training_and_is_asked_on_validation_objects(objects, 
     train = FrameStore.open(stores[0])
     probes = open_probes(ProbeSettings(7, objects), distillation(), train, None, 100)
     assert probes is not None and probes.every == 7 and opened == ["train", "val"]
-    splits = (open_labelled(objects, split) for split in ("train", "val", "val"))
+    splits = (open_objects(objects, split) for split in ("train", "val", "val"))
     task = replace(classification_small()[0], test_sampling="random")
     assert probes.figures(backbone) == {"svm_accuracy": linear_svm(backbone, Splits(*splits), 0, task)["accuracy"]}
 
