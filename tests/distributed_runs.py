@@ -23,7 +23,9 @@ from pointdistill.models.batch_norm import BatchNorm
 from pointdistill.models.concepts import ConceptConfig
 from pointdistill.models.decoder import DecoderConfig
 from pointdistill.models.projector import ProjectorConfig
+from pointdistill.online_probe import Probes
 from pointdistill.seeding import torch_generator
+from pointdistill.tasks.classification import Classification
 
 BATCH = 5  # two processes get three and two
 STEPS = 20
@@ -187,6 +189,23 @@ def curve(name, out, frames=Frames):
     return [[value for key, value in row.items() if key == "loss" or key.startswith("heldout_")] for row in rows]
 
 
+class Whole(Frames):
+    """The whole batches, whoever asks."""
+
+    def epoch(self, number, start_step=0):
+        for step in range(start_step, 5):
+            points = torch.randn(BATCH, 64, 3, generator=torch_generator(1, "frames", number, step))
+            points *= torch.linspace(1, 3, BATCH)[:, None, None]
+            yield FrameBatch(points, points.std(1)[:, None, :], torch.arange(BATCH) + BATCH * step)
+
+
+def probed(out):
+    """Figures of a probe in every epoch, and at which steps; only the main process asks."""
+    probe = Probes(5, (Whole(), Whole()), None, Classification(), {})
+    rows = pretrain(METHODS["distill"](), Frames(), Frames(), CONFIG, out, "one", probe=probe)
+    return [[row["step"], row["prefix_r2"]] for row in rows if "prefix_r2" in row]
+
+
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     torch.set_num_threads(1)
@@ -195,5 +214,6 @@ if __name__ == "__main__":
         found |= {name: one_step(name) for name in TOKENS}
         found: dict = {"normalised": normalised(), "contrasted": contrasted()}
         found |= {name: curve(name, folder / name) for name in METHODS}
+        found["probed"] = probed(folder / "probed")
         found["resumed"] = curve("distill", folder / "resumed")
         (folder / f"found{distributed.rank()}.json").write_text(json.dumps(found))

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pointdistill.engine.pretrain import in_words
+from pointdistill.engine.pretrain import PROBED, in_words, is_figure, probed_of
 from pointdistill.teachers.small import IDENTITY as EMBEDDED_TEACHER
 
 
@@ -14,7 +14,7 @@ def model_card(card: dict[str, Any], result: dict[str, Any], processes: int) -> 
         result: the content of result.json: steps, seconds, held-out figures, the curve.
         processes: how many trained it at the end.
     """
-    names = ["loss", *(name for name in result["curve"][-1] if name.startswith(("heldout_", "seen_")))]
+    names = ["loss", *(name for name in result["curve"][-1] if is_figure(name))]
     columns = " | ".join(["loss", *(in_words(name) for name in names[1:])])
     facts = "\n".join(f"| {name} | {value} |" for name, value in _facts(card, result, processes).items())
     return f"""# A point-cloud backbone, pre-trained with the recipe {card["recipe"]["name"]}
@@ -67,12 +67,13 @@ def _facts(card: dict[str, Any], result: dict[str, Any], processes: int) -> dict
         f"{processes} process{'es' if processes > 1 else ''}, {result['seconds']:.0f} s",
         "held-out figures": ", ".join(f"{name} {value:.4f}" for name, value in result["heldout"].items())
         or "none were measured; those below are of frames trained on",
+        **{PROBED[name]: f"{value:.4f}" for name, value in probed_of(result["curve"][-1]).items()},
     }
 
 
 _AXES = {"camera": "the depth camera's frame: x right, y down, z forward", "gravity": "z up"}
 _SHOWN = 10
-"""Rows of the curve on the page."""
+"""Rows of the curve on the page, and as many of those that were probed."""
 
 
 def _terms(identity: str) -> str:
@@ -82,8 +83,18 @@ def _terms(identity: str) -> str:
 
 
 def _rows(curve: list[dict[str, Any]], names: list[str]) -> str:
-    """Some rows of the curve, evenly, the first and the last among them."""
-    chosen = sorted({round(place * (len(curve) - 1) / (_SHOWN - 1)) for place in range(_SHOWN)})
+    """Some rows of the curve and some of the probed ones, evenly, the first and the last among them; what was not
+    measured at a step is left empty."""
+    probed = [row for row, content in enumerate(curve) if probed_of(content)]
+    chosen = sorted({*_evenly(list(range(len(curve)))), *_evenly(probed)})
     return "\n".join(
-        f"| {curve[row]['step']:,} | {' | '.join(f'{curve[row][name]:.4f}' for name in names)} |" for row in chosen
+        f"| {curve[row]['step']:,} | {' | '.join(_cell(curve[row], name) for name in names)} |" for row in chosen
     )
+
+
+def _evenly(rows: list[int]) -> set[int]:
+    return {rows[round(place * (len(rows) - 1) / (_SHOWN - 1))] for place in range(_SHOWN)} if rows else set()
+
+
+def _cell(row: dict[str, Any], name: str) -> str:
+    return f"{row[name]:.4f}" if name in row else ""

@@ -10,7 +10,7 @@ from pointdistill import __version__, distributed, targets
 from pointdistill.console import console, progress
 from pointdistill.distilled import MEAN_TARGET, METHOD, fill_method
 from pointdistill.engine.log import Report
-from pointdistill.engine.pretrain import figures_of, in_words, pretrain
+from pointdistill.engine.pretrain import figures_of, in_words, is_figure, pretrain, probed_of
 from pointdistill.errors import RecipeError
 from pointdistill.files import exclusive, read_json, write_json, write_text
 from pointdistill.frame_pairs import FramePairs
@@ -24,6 +24,7 @@ from pointdistill.methods.point_contrast import PointContrastConfig
 from pointdistill.model_card import model_card
 from pointdistill.models.checkpoints import save_backbone
 from pointdistill.models.point_transformer import PointTransformer
+from pointdistill.online_probe import ProbeSettings, open_probes
 from pointdistill.recipes.named import pretraining_recipes
 from pointdistill.recipes.recipe import PretrainRecipe, as_json, first_stage, recipe_hash, with_optimisation
 from pointdistill.store import FrameStore
@@ -122,6 +123,7 @@ def run_pretrain(
     permute_targets: bool = False,
     device: str = "cpu",
     teacher: str | None = None,
+    probes: ProbeSettings | None = None,
 ) -> dict:
     """Pre-train, going on from the last checkpoint in `out`; a finished run is returned as it is.
 
@@ -140,15 +142,18 @@ def run_pretrain(
         permute_targets: the control that pairs each cloud with another frame's target.
         device: where to train.
         teacher: whose targets, where `data` holds those of several (`targets.choose`).
+        probes: how the frozen backbone is probed along the way (`online_probe`); None: not at all. The weights do not
+            depend on it, so a finished run is returned as it is, however it was probed.
 
     Returns:
         The content of result.json: steps, seconds, held-out figures, the curve; of a first stage, if any, all but the
         curve as "first".
+        The content of result.json: steps, seconds, held-out figures, the last probe's, the curve.
 
     Raises:
         RecipeError: `out` holds a run of another recipe or other data, the store has too few frames, or no targets to
             distil, there are more processes than frames in a batch, or the two stores hold no targets of the same
-            teacher.
+            teacher; objects that cannot be probed with (`online_probe.open_probes`, which names other errors too).
     """
     train_store, heldout_store = _stores(data, heldout, teacher)
     data_hashes = {"data": train_store.manifest_hash, "heldout": heldout_store and heldout_store.manifest_hash}
@@ -186,6 +191,9 @@ def run_pretrain(
         validation, kind = validation_loader(recipe, train_store, SEEN), "seen"
     else:
         validation, kind = validation_loader(recipe, heldout_store), "heldout"
+    probe = probes and open_probes(probes, recipe, train_store, heldout_store, recipe.engine.epochs * len(loader))
+    if probe is not None:
+        card["probes"] = probe.about
     if main:  # after all that may be refused
         _claim(Path(out), card)
     if before is not None:
@@ -205,6 +213,7 @@ def run_pretrain(
         device,
         report,
         kind,
+        probe,
     )
     result = {
         "identity": identity,
@@ -212,6 +221,7 @@ def run_pretrain(
         "seconds": rows[-1]["seconds"],
         "heldout": figures_of(rows[-1], "heldout"),
         "seen": figures_of(rows[-1], "seen"),
+        "probed": probed_of(rows[-1]),
         "curve": rows,
         "parameters": {
             "backbone": sum(parameter.numel() for parameter in method.backbone.parameters()),
@@ -248,7 +258,7 @@ def _begin_with_tokenizer(method: Method, path: Path) -> None:
 def summary(result: dict) -> str:
     """What came out of a `run_pretrain`, in a line; a collapse is said."""
     last = result["curve"][-1]
-    names = [name for name in last if name.startswith(("heldout_", "seen_")) and not name.endswith("_spread")]
+    names = [name for name in last if is_figure(name) and not name.endswith("_spread")]
     figures = [f"{in_words(name)} {last[name]:.3f}" for name in names]
     warning = last.get("warning")
     warnings = [f"WARNING: {warning}"] if warning else []
@@ -342,6 +352,7 @@ def run_named_recipe(
     device: str,
     compile: bool,
     teacher: str | None = None,
+    probes: ProbeSettings | None = None,
 ) -> None:
     """`pointdistill pretrain NAME`, alone or as one of the processes that torchrun started.
 
@@ -368,5 +379,6 @@ def run_named_recipe(
                 lambda done, total, note: bars.update(task, completed=done, total=total, note=note),
                 device=own,
                 teacher=teacher,
+                probes=probes,
             )
         console.print(f"{out / 'backbone.safetensors'}: {summary(result)}", markup=False, soft_wrap=True)

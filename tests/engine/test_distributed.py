@@ -14,6 +14,7 @@ import build_scannet
 import distributed_runs
 from distributed_runs import METHODS, STEPS, TOKENS, Interrupted, Stopping, curve, normalised, one_step
 from distributed_runs import METHODS, STEPS, Interrupted, Stopping, contrasted, curve, normalised
+from distributed_runs import METHODS, STEPS, Interrupted, Stopping, curve, normalised, probed
 from fake_teacher import factory
 from pointdistill.cli import main
 from pointdistill.models.checkpoints import load_backbone
@@ -96,6 +97,12 @@ def test_what_a_whole_batch_has_in_common_is_that_of_one_process(method, found):
 def test_two_processes_go_on_where_one_was_interrupted(found):
     assert len(found[0]["resumed"]) == STEPS
     np.testing.assert_allclose(found[0]["resumed"], found[0]["distill"], rtol=2e-6, atol=1e-9)
+
+
+def test_a_probe_by_the_main_process_says_what_one_process_says(found, tmp_path):
+    alone = probed(tmp_path)
+    assert [step for step, _ in alone] == [5, 10, 15, 20] and found[0]["probed"] == found[1]["probed"]
+    np.testing.assert_allclose(found[0]["probed"], alone, rtol=1e-3)
 
 
 def _torchrun(*options: object) -> subprocess.CompletedProcess:

@@ -16,11 +16,14 @@ from pointdistill.methods.dvae import DVAEConfig
 from pointdistill.methods.point_bert import PointBERTConfig
 from pointdistill.methods.point_contrast import PointContrastConfig
 from pointdistill.methods.point_mae import PointMAEConfig
+from pointdistill.methods.point_mae import FrozenEncoderMAE, PointMAE, PointMAEConfig
 from pointdistill.models.concepts import ConceptConfig
 from pointdistill.models.decoder import DecoderConfig
 from pointdistill.models.projector import ProjectorConfig
+from pointdistill.online_probe import Probes
 from pointdistill.pretraining import summary
 from pointdistill.seeding import torch_generator
+from pointdistill.tasks.classification import Classification
 from pointdistill.tensors import load_tensors
 
 TINY = {"width": 24, "depth": 2, "heads": 2, "groups": 8, "group_size": 4}
@@ -59,12 +62,25 @@ def distill():
     return Distill(DISTILL, create_backbone("vit_nano", **TINY), *TARGETS)
 
 
-def run(method, out, config=CONFIG, identity="one", report=lambda done, total, note: None):
-    return pretrain(method, Frames(), Frames(), config, out, identity, report=report)
+def run(method, out, config=CONFIG, identity="one", report=lambda done, total, note: None, probe=None):
+    return pretrain(method, Frames(), Frames(), config, out, identity, report=report, probe=probe)
+
+
+def masking(module=PointMAE):
+    torch.manual_seed(0)
+    return module(MASKING, create_backbone("vit_nano", **TINY))
+
+
+def probe():
+    """Every second step, on frames that have targets, whether the method learns from them or not."""
+    return Probes(2, (Frames(), Frames()), None, Classification(), {})
+
+
+TIMES = ("seconds", "steps_per_second", "probe_seconds")
 
 
 def without_times(rows):
-    return [{key: value for key, value in row.items() if key not in ("seconds", "steps_per_second")} for row in rows]
+    return [{key: value for key, value in row.items() if key not in TIMES} for row in rows]
 
 
 GOLDEN = {
@@ -83,8 +99,35 @@ def test_golden_losses_of_the_first_steps(name, tmp_path):
     golden_losses.check(name, GOLDEN[name], tmp_path)
 
 
+@pytest.mark.parametrize("build", [distill, masking, lambda: masking(FrozenEncoderMAE)])
+def test_a_probe_changes_nothing_but_the_log(build, tmp_path):
+    plain, probed = run(build(), tmp_path / "plain"), run(build(), tmp_path / "probed", probe=probe())
+    states = [(tmp_path / name / "state.safetensors") for name in ("plain", "probed")]
+    ours, theirs = (load_tensors(path)[0] for path in states)
+    assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert [row["step"] for row in probed] == [2, 3, 4, 6, 8, 9]
+    assert [row["step"] for row in probed if "prefix_r2" in row] == [2, 4, 6, 8, 9]
+    assert all("probe_seconds" in row for row in probed if "prefix_r2" in row)
+    validated = [row for row in without_times(probed) if row["step"] % 3 == 0]
+    for row in validated:
+        row.pop("prefix_r2", None)
+    assert validated == without_times(plain)
+
+
+def test_a_probe_leaves_modes_and_statistics_as_they_are(tmp_path):
+    method, told = distill().train(), Probes(2, (Frames(), Frames()), None, Classification(), {})
+    method.backbone.blocks[0].eval()
+    before = {name: value.clone() for name, value in method.state_dict().items()}
+    modes, stream = [module.training for module in method.modules()], torch.get_rng_state()
+    first = told.figures(method.backbone)
+    assert first == told.figures(method.backbone) and first["prefix_r2"] <= 1
+    assert modes == [module.training for module in method.modules()] and torch.equal(stream, torch.get_rng_state())
+    assert all(torch.equal(before[name], value) for name, value in method.state_dict().items())
+    assert all(parameter.grad is None for parameter in method.parameters())
+
+
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path):
-    whole = run(distill(), tmp_path / "whole", replace(CONFIG, checkpoint_every=1))
+    whole = run(distill(), tmp_path / "whole", replace(CONFIG, checkpoint_every=1), probe=probe())
 
     class Stopping(Frames):
         def __init__(self, after):
@@ -100,8 +143,8 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path):
     for after in (2, 1, 4):
         with pytest.raises(Interrupted):
             config = replace(CONFIG, checkpoint_every=1)
-            pretrain(distill(), Stopping(after), Frames(), config, tmp_path / "parts", "one")
-    resumed = run(distill(), tmp_path / "parts", replace(CONFIG, checkpoint_every=1))
+            pretrain(distill(), Stopping(after), Frames(), config, tmp_path / "parts", "one", probe=probe())
+    resumed = run(distill(), tmp_path / "parts", replace(CONFIG, checkpoint_every=1), probe=probe())
     assert without_times(resumed) == without_times(whole)
     ours, theirs = (load_tensors(tmp_path / name / "state.safetensors")[0] for name in ("whole", "parts"))
     assert ours.keys() == theirs.keys()

@@ -5,7 +5,7 @@ import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 
@@ -15,8 +15,14 @@ from pointdistill.engine.log import Report, RunLog, read_log
 from pointdistill.engine.optim import adamw, cosine_with_warmup, set_learning_rate
 from pointdistill.errors import TrainingDiverged
 from pointdistill.methods.base import Batches, Draw, Method
+from pointdistill.models.point_transformer import PointTransformer
 
 CHECKPOINT = "state.safetensors"
+PROBED = {
+    "prefix_r2": "r2 of the prefix from frozen features",
+    "svm_accuracy": "accuracy of an SVM on frozen features",
+}
+"""What a probe may measure, and how it is called in words."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,20 @@ class PretrainConfig:
     seed: int = 0
 
 
+@runtime_checkable
+class Probe(Protocol):
+    """Asks the frozen backbone along the way, every so many steps and at the end, and leaves it as it is."""
+
+    @property
+    def every(self) -> int:
+        """Steps between two askings."""
+        ...
+
+    def figures(self, backbone: PointTransformer) -> dict[str, float]:
+        """Some of `PROBED`. Called on the main process alone, while the others wait: no collective operations."""
+        ...
+
+
 def pretrain(
     method: Method,
     train: Batches,
@@ -60,6 +80,7 @@ def pretrain(
     device: str = "cpu",
     report: Report = lambda done, total, note: None,
     kind: Literal["heldout", "seen"] = "heldout",
+    probe: Probe | None = None,
 ) -> list[dict]:
     """Train a method, going on from the last checkpoint in `out` if there is one.
 
@@ -77,6 +98,7 @@ def pretrain(
         device: where to train.
         report: progress callback.
         kind: what the validation frames are: held out, or some of those trained on. The log's figures are called so.
+        probe: what else is asked of the backbone; its time is in the log's `probe_seconds`, and part of `seconds`.
 
     Returns:
         The rows of the log.
@@ -100,7 +122,7 @@ def pretrain(
     autocast = (
         torch.autocast(torch.device(device).type, torch.bfloat16) if config.precision == "bfloat16" else nullcontext()
     )
-    began, begun_at, figures = time.perf_counter(), step, {}
+    began, begun_at, figures, probed = time.perf_counter(), step, {}, {}
 
     while step < total:
         epoch = step // per_epoch
@@ -119,22 +141,28 @@ def pretrain(
             optimizer.step()
             step += 1
             last = step == total
-            if last or step % config.validate_every == 0:
+            validates = last or step % config.validate_every == 0
+            asks = probe if probe is not None and (last or step % probe.every == 0) else None
+            if validates:
                 figures = _validate(method, module, validation, device, kind)
+            if asks is not None:
+                probed = _probe(asks, method)
+            if validates or asks is not None:
                 passed = time.perf_counter() - began
                 parts = {name: value.item() for name, value in losses.parts.items()}
-                warning = _collapse(figures, step, warmup)
                 times = {
                     "seconds": round(spent + passed, 2),
                     "steps_per_second": round((step - begun_at) / passed, 2),
                 }
+                measured = figures | _collapse(figures, step, warmup) if validates else {}
+                measured |= probed if asks is not None else {}
                 if log is not None:
-                    log.write(step, loss=losses.total.item(), **parts, **figures, **warning, **times)
+                    log.write(step, loss=losses.total.item(), **parts, **measured, **times)
             if log is not None and (last or step % config.checkpoint_every == 0):
                 seconds = f"{spent + time.perf_counter() - began:.2f}"
                 save_checkpoint(out / CHECKPOINT, module, optimizer, identity, step=str(step), seconds=seconds)
             if log is not None and (step % 10 == 0 or last):
-                report(step, total, _note(losses.total.item(), figures | _collapse(figures, step, warmup)))
+                report(step, total, _note(losses.total.item(), figures | probed | _collapse(figures, step, warmup)))
     distributed.wait_for_all()
     return read_log(out / "log.jsonl")
 
@@ -163,13 +191,33 @@ def _validate(method: Method, module: torch.nn.Module, batches: Batches, device:
     return {f"{kind}_{name}": value for name, value in figures.items()}
 
 
+def _probe(probe: Probe, method: Method) -> dict[str, float]:
+    """The probe's figures, from the main process; the evaluation mode there needs nobody else."""
+    began = time.perf_counter()
+    figures = probe.figures(method.backbone) if distributed.is_main() else {}
+    distributed.wait_for_all()
+    return {**figures, "probe_seconds": round(time.perf_counter() - began, 2)}
+
+
 def figures_of(row: dict, kind: str) -> dict[str, float]:
     """A log row's figures of one kind of frames, "heldout" or "seen", by their bare names."""
     return {name.removeprefix(f"{kind}_"): value for name, value in row.items() if name.startswith(f"{kind}_")}
 
 
+def probed_of(row: dict) -> dict[str, float]:
+    """What a probe measured, of a log row."""
+    return {name: row[name] for name in PROBED if name in row}
+
+
+def is_figure(name: str) -> bool:
+    """Whether a log row calls something so that was measured beside the loss: by the method or by a probe."""
+    return name in PROBED or name.startswith(("heldout_", "seen_"))
+
+
 def in_words(name: str) -> str:
     """A figure's name in a log row, for people: "held-out r2", or "r2 on frames trained on"."""
+    if name in PROBED:
+        return PROBED[name]
     kind, _, bare = name.partition("_")
     return f"held-out {bare}" if kind == "heldout" else f"{bare} on frames trained on"
 
@@ -185,7 +233,7 @@ def _note(loss: float, figures: dict[str, float | str]) -> str:
     shown = "".join(
         f", {in_words(name)} {value:.3f}"
         for name, value in figures.items()
-        if isinstance(value, float) and not name.endswith("_spread")
+        if is_figure(name) and isinstance(value, float) and not name.endswith("_spread")
     )
     warning = f", WARNING: {figures['warning']}" if "warning" in figures else ""
     return f"loss {loss:.4f}{shown}{warning}"

@@ -83,14 +83,21 @@ def linear_svm(
     Raises:
         MissingPackage: scikit-learn is not installed.
     """
-    try:
-        from sklearn.svm import SVC, LinearSVC
-    except ImportError:
-        raise MissingPackage("the linear SVM", "scikit-learn", "eval") from None
+    require_scikit_learn()
+    from sklearn.svm import SVC, LinearSVC
+
     train, test = _features(backbone, data, seed, task)
-    machine = LinearSVC(C=c, random_state=seed) if one_vs_rest else SVC(C=c, kernel="linear")
+    machine = LinearSVC(C=c, random_state=seed) if one_vs_rest else SVC(C=c, kernel="linear", random_state=seed)
     predictions = machine.fit(train, data.train.labels).predict(test)
     return class_figures(np.asarray(predictions, np.int64), data.test)
+
+
+def require_scikit_learn() -> None:
+    """Raise MissingPackage where the linear SVM cannot be had."""
+    try:
+        import sklearn.svm  # noqa: F401
+    except ImportError:
+        raise MissingPackage("the linear SVM", "scikit-learn", "eval") from None
 
 
 def _features(

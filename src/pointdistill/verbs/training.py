@@ -40,6 +40,8 @@ def pretrain(
     device: str = "cpu",
     compile: bool = False,
     teacher: str | None = None,
+    probe_every: Annotated[int | None, arg(metavar="STEPS")] = None,
+    objects: Path | None = None,
 ):
     """Distil the teacher's targets in a store into a backbone; goes on from the last checkpoint in OUT.
 
@@ -59,12 +61,19 @@ def pretrain(
         device: where to train, for instance cuda (of several processes, each takes a GPU).
         compile: run through torch.compile.
         teacher: whose targets, where the store holds those of several: an identity, or the beginning of one.
+        probe_every: steps between probes of the frozen backbone, at no change to what is learnt: how much of held-out
+            targets follows from its features, for any method; default five times a run, 0 never.
+        objects: store of labelled objects, to probe with a linear SVM too (extra eval; never on its test split).
     """
+    from pointdistill.online_probe import ProbeSettings
     from pointdistill.pretraining import run_named_recipe
 
     at_least(1, epochs=epochs, batch_size=batch_size)
-    at_least(0, seed=seed)
-    run_named_recipe(recipe, data, heldout, out, epochs, batch_size, seed, device, compile, teacher)
+    at_least(0, seed=seed, probe_every=probe_every)
+    if probe_every == 0 and objects is not None:
+        raise PointdistillError("--objects are for probes, of which --probe-every 0 wants none. Leave one out")
+    probes = None if probe_every == 0 else ProbeSettings(probe_every, objects)
+    run_named_recipe(recipe, data, heldout, out, epochs, batch_size, seed, device, compile, teacher, probes)
 
 
 def finetune(
