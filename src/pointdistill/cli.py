@@ -8,7 +8,7 @@ import tyro
 from pointdistill.errors import PointdistillError
 from pointdistill.verbs.clouds import caption, classify, embed
 from pointdistill.verbs.data import doctor, prepare, world
-from pointdistill.verbs.training import convert, evaluate, finetune, pretrain, probe, teacher
+from pointdistill.verbs.training import analyse, convert, evaluate, finetune, pretrain, probe, teacher
 from pointdistill.verbs.whole import bench, quickstart, report
 
 VERBS = {
@@ -20,6 +20,7 @@ VERBS = {
     "finetune": finetune,
     "probe": probe,
     "evaluate": evaluate,
+    "analyse": analyse,
     "teacher": teacher,
     "caption": caption,
     "classify": classify,

@@ -41,7 +41,7 @@ def examples_payload(examples: Examples) -> dict[str, Any]:
     """The same without results: examples alone."""
     labelled: list[SegmentationExample] = [*examples.segmentation, *examples.parts]
     return {
-        **{kind: [] for kind in ("bars", "pretraining", "finetuning")},
+        **{kind: [] for kind in ("bars", "pretraining", "finetuning", "attention", "sampling")},
         "pipeline": [pipeline(example) for example in examples.pipeline],
         "detection": [detection(example, _share(examples.detection)) for example in examples.detection],
         "labelled": [labelling(example, _share(labelled)) for example in labelled],
