@@ -5,7 +5,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pointdistill.analyses.subject import Subject, titles
+from pointdistill.analyses.subject import Subject, batches, titles
 from pointdistill.loader import in_camera
 from pointdistill.methods.distill import Distill
 from pointdistill.predictions.examples import evenly
@@ -37,7 +37,7 @@ def concept_figures(subject: Subject, heldout: FrameStore, measured: int = MEASU
     if subject.method is None or subject.method.concepts is None:
         return None
     loader = subject.loader(heldout, measured)
-    found = torch.cat([concept_attention(subject.method, batch.points) for batch in loader.epoch(0)])
+    found = torch.cat([concept_attention(subject.method, batch.points) for batch in batches(loader)])
     return figures_of(found)
 
 

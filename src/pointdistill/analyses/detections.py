@@ -1,6 +1,7 @@
 """Figure 3: what a fine-tuned model detects in rooms of a split, beside the truth."""
 
 from pathlib import Path
+from typing import Any
 
 from pointdistill.errors import DataError
 from pointdistill.labelled import kind_of, open_labelled
@@ -31,8 +32,7 @@ def detection_examples(run: Path, data: Path, split: str | None = None, shown: i
         raise DataError(run, f"holds a model for {saved.task.name}, which finds no boxes", "Name one for detection.")
     if kind_of(data) != saved.task.store:
         raise DataError(data, f"is a store of {kind_of(data)}, not of scenes", "Name another store.")
-    rooms = open_labelled(data, split or saved.card.get("splits", ["test"])[-1], in_memory=False)
+    rooms: Any = open_labelled(data, split or saved.card.get("splits", ["test"])[-1], in_memory=False)
+    model: Any = saved.model
     chosen = [rooms[index] for index in evenly(len(rooms), shown)]
-    return [
-        detection_example(saved.task, room, saved.task.detect(saved.model, room, saved.card["seed"])) for room in chosen
-    ]
+    return [detection_example(saved.task, room, saved.task.detect(model, room, saved.card["seed"])) for room in chosen]

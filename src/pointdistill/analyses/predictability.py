@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from pointdistill.analyses.subject import Subject, pooled_frames, targets_of
+from pointdistill.analyses.subject import Subject, batches, pooled_frames, targets_of
 from pointdistill.loader import FrameLoader
 from pointdistill.methods.distill import Distill
 from pointdistill.metrics.ridge import principal_components, r_squared, ridge
@@ -50,7 +50,7 @@ def predictability(
 @torch.inference_mode()
 def own_prediction(method: Distill, loader: FrameLoader) -> Targets:
     """What a distillation predicts of each frame, in the teacher's units."""
-    return torch.cat([method.predict(batch.points) for batch in loader.epoch(0)]).numpy()
+    return torch.cat([method.predict(batch.points) for batch in batches(loader)]).numpy()
 
 
 def reading(

@@ -1,5 +1,6 @@
 """The finished pre-training that is analysed, and the scratch backbone beside it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from pointdistill.batch import FrameBatch
 from pointdistill.distilled import load_distilled, read_finished
 from pointdistill.finetuning import SCRATCH, starting_backbone
 from pointdistill.loader import FrameLoader
@@ -71,11 +73,17 @@ def _init(recipe: PretrainRecipe, run: dict, predicts: bool) -> str:
     return recipe.name.removeprefix("quickstart-").removeprefix("paper-").replace("-", "_")
 
 
+def batches(loader: FrameLoader) -> Iterator[FrameBatch]:
+    """The loader's frames in the order of its `indices`, which an epoch would shuffle."""
+    for first in range(0, len(loader.indices), loader.batch_size):
+        yield loader.batch(loader.indices[first : first + loader.batch_size], 0)
+
+
 @torch.inference_mode()
 def pooled_frames(backbone: PointTransformer, loader: FrameLoader) -> Float[np.ndarray, "frames features"]:
-    """concat(mean, max) of a frozen backbone's tokens of each frame, in the loader's order."""
+    """concat(mean, max) of a frozen backbone's tokens of each of `batches`."""
     pooled = []
-    for batch in loader.epoch(0):
+    for batch in batches(loader):
         tokens = backbone(batch.points).tokens
         pooled.append(torch.cat([tokens.mean(1), tokens.max(1).values], dim=-1))
     return torch.cat(pooled).numpy()

@@ -104,5 +104,7 @@ class ConceptExtractor(nn.Module):
     def _features(self, trace: Trace) -> list[Float[Tensor, "batch tokens width"]]:
         return trace.inputs if self.config.attend == "block_input" else trace.outputs
 
-    def _block(self, layer: int) -> nn.Module:
-        return self.blocks[0 if self.config.tie_layers else layer]
+    def _block(self, layer: int) -> ConceptBlock:
+        block = self.blocks[0 if self.config.tie_layers else layer]
+        assert isinstance(block, ConceptBlock)
+        return block

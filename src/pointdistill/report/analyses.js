@@ -1,6 +1,8 @@
 /* Draws the plots of analyses, with page.js's tools: kind -> (element, entry). */
-const drawAnalyses = ({ data, state, find, bytes, points, pick, colour, initColour, flatLayout, axis, flatConfig, heading, spatialLayout, spatialConfig, cloudTrace }) => {
+const drawAnalyses = (tools) => {
   "use strict";
+  const { state, find, bytes, points, pick, colour, initColour } = tools;
+  const { flatLayout, axis, flatConfig, heading, spatialLayout, spatialConfig, cloudTrace } = tools;
   const numbers = (text) => new Uint32Array(bytes(text).buffer);
   const below = { orientation: "h", x: 0, y: -0.2, yanchor: "top", bgcolor: "transparent", font: { size: 12, color: colour("ink") } };
   const marks = ["circle", "square", "diamond", "cross", "x", "triangle-up", "star"];

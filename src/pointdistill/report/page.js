@@ -240,7 +240,8 @@
   }
 
   /* ---- controls ---- */
-  const analyses = drawAnalyses({ data, state, find, bytes, points, pick, colour, initColour, flatLayout, axis, flatConfig, heading, spatialLayout, spatialConfig, cloudTrace });
+  const tools = { state, find, bytes, points, pick, colour, initColour, flatLayout, axis, flatConfig, heading, spatialLayout, spatialConfig, cloudTrace };
+  const analyses = drawAnalyses(tools);
   const redraw = {
     pipeline: () => drawPipeline(plotElement("pipeline"), data.pipeline[state.pipeline]),
     detection: () => drawDetection(plotElement("detection"), data.detection[state.detection]),
