@@ -110,7 +110,7 @@ const drawAnalyses = (tools) => {
       ...entry.draws.map((draw) => ({ title: `${draw.count.toLocaleString("en")} points, mean gap ${(1000 * draw.distance).toFixed(1)} mm`, rows: [...numbers(draw.rows)] })),
     ];
     const heights = cloud[2].reduce(([low, high], z) => [Math.min(low, z), Math.max(high, z)], [Infinity, -Infinity]);
-    const base = spatialLayout(entry.title, { x: 0.25, y: -1.25, z: 0.4 }, { showlegend: false });
+    const base = spatialLayout(entry.title, { x: 0.4, y: -2.05, z: 0.65 }, { showlegend: false });
     const scenes = panels.map((_, at) => (at ? `scene${at + 1}` : "scene"));
     const layout = { ...base, annotations: [] };
     const traces = panels.map((panel, at) => {

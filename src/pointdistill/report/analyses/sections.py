@@ -27,7 +27,7 @@ def analyses_parts(analyses: Analyses, content: dict[str, Any], split: str = "te
         ("features", "Frozen features by class", features_section(analyses.features, content["maps"])),
         ("labels", "Fewer labels", labels_section(analyses, content["curves"])),
         ("protocols", "Linear probe beside fine-tuning", protocols_section(analyses, content["bars"])),
-        ("detection", "Detected boxes (Figure 3)", detection_section(content["detection"], split)),
+        ("detection", "Detected boxes (Figure 3)", boxes_section(content["detection"], split)),
         ("sampling", "A cloud and draws of it (Figure 4)", sampling_section(content["sampling"])),
         ("facts", "What was analysed", facts_section(analyses.facts)),
     ]
@@ -165,6 +165,12 @@ def _said(figures: dict[str, dict[str, list[float]]]) -> str:
     )
 
 
+def boxes_section(entries: list[dict[str, Any]], split: str) -> Html | None:
+    """The report's boxes in 3D, in the colours of the paper's Figure 3."""
+    section = detection_section(entries, split)
+    return None if section is None else join([tag("p", words.BOXES, class_="prose"), section])
+
+
 def sampling_section(entries: list[dict[str, Any]]) -> Html | None:
     """Panels side by side that turn together, and what each draw leaves between points."""
     if not entries:
@@ -181,10 +187,10 @@ def sampling_section(entries: list[dict[str, Any]]) -> Html | None:
     return join(
         [
             tag("p", words.SAMPLING, class_="prose"),
-            picker("sampling", "Frame", entries),
-            plot("sampling", 0, "A frame's cloud in full and two draws of it, side by side", "scene"),
             tag("h3", "Mean distance of all points to the nearest one drawn"),
             scrolling(table(head, rows, range(1, len(head))), "Distances to drawn points"),
+            picker("sampling", "Frame", entries),
+            plot("sampling", 0, "A frame's cloud in full and draws of it, side by side", "scene"),
         ]
     )
 

@@ -29,6 +29,7 @@ PROTOCOLS = (
     "Linear probe: the backbone is frozen and only a linear layer is trained. Fine-tuning: all of it is trained. Small "
     "dots are seeds, the large mark is their mean, the whisker one standard deviation."
 )
+BOXES = "True boxes are green, predicted ones red. Rooms are evenly spaced over the split, chosen before anyone looked."
 SAMPLING = (
     "Pre-training sees a fresh random draw of a frame's points in each epoch. Left, all points that the store keeps of "
     "the frame; beside them draws as the loader makes them. The panels turn together. The distance is the mean over "
