@@ -1,16 +1,16 @@
 import numpy as np
 import pytest
 
-from pointdistill.analyses.feature_maps import feature_map, silhouette, standardised, two_components
+from pointdistill.analyses.feature_maps import feature_map, frozen_task, silhouette, standardised, two_components
 from pointdistill.labelled import open_splits
-from pointdistill.tasks.classification import Classification
 from pointdistill.tasks.frozen import nearest_neighbours
 
 
 def test_both_backbones_in_the_plane(finished):
     data = open_splits(finished.root / "objects", ("train", "train", "test"))
     found = feature_map(finished.subject, data)
-    task = Classification(group_count=8, group_size=8, farthest=0)
+    task = frozen_task(finished.subject.recipe.backbone)
+    assert (task.group_count, task.group_size, task.points) == (8, 8, 1024)
     assert [one.init for one in found.features] == ["distilled", "scratch"]
     for one, backbone in zip(found.features, finished.subject.backbones.values(), strict=True):
         assert one.neighbours == pytest.approx(nearest_neighbours(backbone, data, 0, task)["accuracy"])

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from pointdistill.analyses.subject import Subject
 from pointdistill.datasets.objects import ObjectSet
 from pointdistill.errors import MissingPackage
-from pointdistill.models.point_transformer import PointTransformer
+from pointdistill.models.point_transformer import BackboneConfig, PointTransformer
 from pointdistill.report.analyses.schema import FeatureMap, MappedFeatures
 from pointdistill.tasks.base import Splits
 from pointdistill.tasks.classification import Classification
@@ -33,7 +33,7 @@ def feature_map(subject: Subject, data: Splits[ObjectSet], seed: int = 0) -> Fea
         MissingPackage: scikit-learn is not installed.
     """
     backbone = subject.recipe.backbone
-    task = Classification(group_count=backbone.groups, group_size=backbone.group_size, farthest=0)
+    task = frozen_task(backbone)
     task.check(data)
     perplexity = min(PERPLEXITY, (len(data.test.labels) - 1) / 3)
     return FeatureMap(
@@ -43,6 +43,12 @@ def feature_map(subject: Subject, data: Splits[ObjectSet], seed: int = 0) -> Fea
         seed=seed,
         features=[_mapped(init, one, task, data, perplexity, seed) for init, one in subject.backbones.items()],
     )
+
+
+def frozen_task(backbone: BackboneConfig) -> Classification:
+    """How clouds are cut into patches: as in the pre-training, out of 1024 points drawn at random by the seed (farthest
+    points would cost more than the backbone)."""
+    return Classification(group_count=backbone.groups, group_size=backbone.group_size, test_sampling="random")
 
 
 def _mapped(
