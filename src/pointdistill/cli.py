@@ -10,6 +10,8 @@ from pointdistill.verbs.clouds import caption, classify, embed
 from pointdistill.verbs.data import doctor, prepare, world
 from pointdistill.verbs.training import convert, evaluate, finetune, pretrain, probe, teacher
 from pointdistill.verbs.whole import bench, quickstart, report, reproduce
+from pointdistill.verbs.training import analyse, convert, evaluate, finetune, pretrain, probe, teacher
+from pointdistill.verbs.whole import bench, quickstart, report
 
 VERBS = {
     "quickstart": quickstart,
@@ -21,6 +23,7 @@ VERBS = {
     "finetune": finetune,
     "probe": probe,
     "evaluate": evaluate,
+    "analyse": analyse,
     "teacher": teacher,
     "caption": caption,
     "classify": classify,

@@ -194,3 +194,11 @@ def draw_rows(generator: np.random.Generator, available: int, wanted: int) -> In
     rounds, rest = divmod(wanted, available)
     again = generator.choice(available, rest, replace=False, shuffle=False)
     return np.concatenate([np.tile(np.arange(available), rounds), again])
+
+
+def in_camera(
+    points: torch.Tensor, store: FrameStore, index: int, frame: Literal["camera", "gravity"]
+) -> Float32[np.ndarray, "points 3"]:
+    """What a student saw of a frame without augmentation, (points, 3), back in metres in the depth camera's frame."""
+    turn = store.poses[index, :3, :3] if frame == "gravity" else np.eye(3, dtype=np.float32)
+    return (points.numpy() * store.scale[index]) @ turn + store.centre[index]

@@ -5,9 +5,8 @@ import pytest
 
 import build_scannet
 from fake_teacher import factory
-from pointdistill.loader import FrameLoader
+from pointdistill.loader import FrameLoader, in_camera
 from pointdistill.prepare import prepare_frames
-from pointdistill.quickstart.examples import in_camera
 
 
 @pytest.mark.parametrize("frame", ["camera", "gravity"])

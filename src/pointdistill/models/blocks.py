@@ -89,6 +89,18 @@ class CrossAttention(nn.Module):
         x = F.scaled_dot_product_attention(q, k, v)
         return self.out(x.transpose(1, 2).reshape(batch, count, width))
 
+    def weights(
+        self, queries: Float[Tensor, "batch queries width"], context: Float[Tensor, "batch tokens context_width"]
+    ) -> Float[Tensor, "batch heads queries tokens"]:
+        """How much each query reads of each token, the sum over tokens being 1: to look at, not to train by.
+
+        `forward` never holds them as a whole, so they are computed anew.
+        """
+        batch, count, _ = queries.shape
+        q = self.query(queries).view(batch, count, self.heads, -1).transpose(1, 2)
+        k = self.key_value(context).view(batch, context.shape[1], 2, self.heads, -1)[:, :, 0].transpose(1, 2)
+        return (q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5).softmax(-1)
+
 
 class Block(nn.Module):
     """Pre-norm transformer block: x + attention(norm(x)), then x + ffn(norm(x)), with stochastic depth.

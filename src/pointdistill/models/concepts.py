@@ -54,6 +54,12 @@ class ConceptBlock(nn.Module):
         concepts = concepts + self.attention(self.norm_concepts(concepts), self.norm_features(features))
         return concepts + self.ffn(self.norm_ffn(concepts))
 
+    def weights(
+        self, concepts: Float[Tensor, "batch concepts width"], features: Float[Tensor, "batch tokens width"]
+    ) -> Float[Tensor, "batch heads concepts tokens"]:
+        """How much each concept reads of each token here (`CrossAttention.weights`)."""
+        return self.attention.weights(self.norm_concepts(concepts), self.norm_features(features))
+
 
 class ConceptExtractor(nn.Module):
     """Eq. 8: concept tokens from what every layer of the backbone reads (or writes).
@@ -81,8 +87,24 @@ class ConceptExtractor(nn.Module):
 
     def forward(self, trace: Trace) -> Float[Tensor, "batch concepts width"]:
         """Read the features of each layer in turn."""
-        features = trace.inputs if self.config.attend == "block_input" else trace.outputs
+        features = self._features(trace)
         concepts = self.prototypes.expand(features[0].shape[0], -1, -1)
         for layer, tokens in enumerate(features):
-            concepts = self.blocks[0 if self.config.tie_layers else layer](concepts, tokens)
+            concepts = self._block(layer)(concepts, tokens)
         return self.norm(concepts)
+
+    def weights(self, trace: Trace) -> Float[Tensor, "batch concepts tokens"]:
+        """How much each concept reads of each token at the last layer, the mean over heads; sums to 1 over tokens."""
+        *earlier, last = self._features(trace)
+        concepts = self.prototypes.expand(last.shape[0], -1, -1)
+        for layer, tokens in enumerate(earlier):
+            concepts = self._block(layer)(concepts, tokens)
+        return self._block(len(earlier)).weights(concepts, last).mean(1)
+
+    def _features(self, trace: Trace) -> list[Float[Tensor, "batch tokens width"]]:
+        return trace.inputs if self.config.attend == "block_input" else trace.outputs
+
+    def _block(self, layer: int) -> ConceptBlock:
+        block = self.blocks[0 if self.config.tie_layers else layer]
+        assert isinstance(block, ConceptBlock)
+        return block

@@ -8,6 +8,7 @@ import torch
 from pointdistill.datasets.scannet.sens import SensReader
 from pointdistill.distilled import load_distilled
 from pointdistill.geometry import group_patches
+from pointdistill.loader import in_camera
 from pointdistill.models.point_transformer import PointTransformer
 from pointdistill.predictions.examples import detection_example, evenly, part_example, segmentation_example
 from pointdistill.pretraining import validation_loader
@@ -70,12 +71,6 @@ def _pipeline(layout: Layout, recipe: QuickstartRecipe) -> list[PipelineExample]
             )
         )
     return found
-
-
-def in_camera(points: torch.Tensor, store: FrameStore, index: int, frame: str) -> np.ndarray:
-    """What the student saw of a frame (loader.py), back in metres in the depth camera's frame."""
-    turn = store.poses[index, :3, :3] if frame == "gravity" else np.eye(3, dtype=np.float32)
-    return (points.numpy() * store.scale[index]) @ turn + store.centre[index]
 
 
 def _trained(layout: Layout, recipe: QuickstartRecipe, name: str) -> tuple[Any, TaskModel, Splits]:

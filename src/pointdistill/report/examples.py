@@ -1,7 +1,8 @@
 """Examples of what a run sees and says, for the report page: one .npz each (no pickle) under RUN/examples/.
 
 A file's name is its kind and its place in the page: pipeline-000.npz, detection-003.npz, segmentation-000.npz,
-parts-000.npz. Its arrays are the fields below; texts are numpy unicode arrays, the JPEG is an array of bytes.
+parts-000.npz, attention-000.npz, sampling-000.npz. Its arrays are the fields below; texts are numpy unicode arrays, the
+JPEG is an array of bytes.
 """
 
 import dataclasses
@@ -77,8 +78,46 @@ class PartExample(SegmentationExample):
     kind: ClassVar[str] = "parts"
 
 
-Example = PipelineExample | DetectionExample | SegmentationExample | PartExample
-KINDS: tuple[type, ...] = (PipelineExample, DetectionExample, SegmentationExample, PartExample)
+@dataclass(frozen=True, eq=False)
+class AttentionExample:
+    """How much each concept token reads of each patch of a frame (`report.analyses`).
+
+    `points` in the camera frame (x right, y down, z forward), metres; `patches` the indices of each patch's points;
+    each row of `attention` sums to 1.
+    """
+
+    kind: ClassVar[str] = "attention"
+    title: str
+    points: Float[np.ndarray, "points 3"]
+    patches: Integer[np.ndarray, "groups size"]
+    attention: Float[np.ndarray, "concepts groups"]
+
+
+@dataclass(frozen=True, eq=False)
+class SamplingExample:
+    """A frame's cloud and draws of it (Figure 4).
+
+    `points` are all, as in `AttentionExample`; draw i is of `counts[i]` points, whose numbers follow each other in
+    `rows`, and `distances[i]` is the mean distance of all points to the nearest one drawn, metres.
+    """
+
+    kind: ClassVar[str] = "sampling"
+    title: str
+    points: Float[np.ndarray, "points 3"]
+    counts: Int[np.ndarray, " draws"]
+    rows: Int[np.ndarray, " drawn"]
+    distances: Float[np.ndarray, " draws"]
+
+
+Example = PipelineExample | DetectionExample | SegmentationExample | PartExample | AttentionExample | SamplingExample
+KINDS: tuple[type, ...] = (
+    PipelineExample,
+    DetectionExample,
+    SegmentationExample,
+    PartExample,
+    AttentionExample,
+    SamplingExample,
+)
 
 
 @dataclass(frozen=True)
@@ -89,6 +128,8 @@ class Examples:
     detection: list[DetectionExample] = field(default_factory=list)
     segmentation: list[SegmentationExample] = field(default_factory=list)
     parts: list[PartExample] = field(default_factory=list)
+    attention: list[AttentionExample] = field(default_factory=list)
+    sampling: list[SamplingExample] = field(default_factory=list)
 
 
 def save_examples(run_folder: Path, examples: Sequence[Example]) -> None:

@@ -19,7 +19,13 @@
   probe.hidden = true;
   const colour = (name) => { probe.style.color = `var(--${name})`; return getComputedStyle(probe).color; };
   const known = new Set(["scratch", "distilled", "permuted", "point_mae"]);
-  const initColour = (init) => colour(known.has(init) ? init : "quiet");
+  const others = []; /* initialisations that the style sheet does not know, in the order in which they are met */
+  const hues = [[46, 160, 103], [214, 72, 84], [45, 182, 200], [226, 112, 178], [158, 112, 84], [188, 178, 40], [120, 200, 120], [110, 70, 30]];
+  const initColour = (init) => {
+    if (known.has(init)) return colour(init);
+    if (!others.includes(init)) others.push(init);
+    return rgb(...hues[others.indexOf(init) % hues.length]);
+  };
   const dashes = { scratch: "dot", permuted: "dash", point_mae: "dashdot" };
 
   /* ---- packed arrays ---- */
@@ -45,6 +51,7 @@
 
   function drawBars(element, spec) {
     const traces = [];
+    const named = new Set();
     spec.groups.forEach((group, at) => {
       const width = Math.min(0.24, 0.8 / group.bars.length);
       group.bars.forEach((bar, index) => {
@@ -52,14 +59,15 @@
         const ink = initColour(bar.init);
         const spread = bar.std === null ? "one seed" : `± ${bar.std.toFixed(2)}`;
         traces.push({
-          type: "scatter", mode: "markers", x: bar.figures.map(() => x + width * 0.34), y: bar.figures, name: bar.name, cliponaxis: false,
+          type: "scatter", mode: "markers", x: bar.figures.map(() => x + width * 0.34), y: bar.figures, name: bar.name, cliponaxis: false, showlegend: false, legendgroup: bar.init,
           marker: { size: 5, color: ink, opacity: 0.5 }, hovertemplate: `${bar.name}<br>%{y:.2f}<extra></extra>`,
         }, {
-          type: "scatter", mode: "markers", x: [x], y: [bar.mean], name: bar.name, cliponaxis: false,
+          type: "scatter", mode: "markers", x: [x], y: [bar.mean], name: bar.name, cliponaxis: false, showlegend: !named.has(bar.init), legendgroup: bar.init,
           marker: { size: 10, color: ink, symbol: bar.init === "scratch" ? "diamond" : "circle", line: { width: 1.5, color: colour("surface") } },
           error_y: { type: "data", array: [bar.std ?? 0], visible: bar.std !== null, color: ink, thickness: 2, width: 5 },
           hovertemplate: `${bar.name}: mean %{y:.2f}<br>${spread}<extra></extra>`,
         });
+        named.add(bar.init);
       });
     });
     const rows = Math.max(1, ...spec.groups.map((group) => group.label.split("<br>").length));
@@ -72,7 +80,8 @@
       traces.push({ type: "scatter", mode: "markers", x: [0], y: [floor], marker: { size: 10, opacity: 0 }, hovertemplate: "without learning: %{y:.2f}<extra></extra>" });
     }
     const layout = flatLayout({
-      shapes, margin: { l: 30, r: 6, t: 10, b: 12 + 14 * rows },
+      shapes, margin: { l: 30, r: 6, t: 10, b: 12 + 14 * rows }, showlegend: Boolean(spec.legend),
+      legend: { orientation: "h", x: 0, y: -0.2, yanchor: "top", font: { size: 12, color: colour("ink") } },
       xaxis: axis({ tickvals: spec.groups.map((_, at) => at), ticktext: spec.groups.map((group) => group.label), range: [-0.5, last], tickangle: 0, showgrid: false, fixedrange: true }),
       yaxis: axis({ fixedrange: true, nticks: 6 }),
     });
@@ -162,7 +171,7 @@
     ];
   }
 
-  const state = { pipeline: 0, detection: 0, labelled: 0, colouring: "predicted", score: 0, cut: { detection: 1, labelled: 1 } };
+  const state = { pipeline: 0, detection: 0, labelled: 0, attention: 0, concept: 0, sampling: 0, colouring: "predicted", score: 0, cut: { detection: 1, labelled: 1 } };
 
   /* Indices of the points under the height that the section's slider sets; ceilings would hide the room. */
   function below(kind, { lower, step }, z) {
@@ -184,7 +193,7 @@
     const traces = [
       cloudTrace([pick(x, kept), pick(y, kept), pick(z, kept)], { size: 2, color: shades }, { name: "points" }),
       ...boxTraces(entry.true.boxes, entry.true.names, "true boxes", colour("true"), 4),
-      ...boxTraces(pick(predicted.boxes, hits), [], "predicted, match", colour("hit"), 5), // named by the true box beside
+      ...boxTraces(pick(predicted.boxes, hits), [], "predicted, match", colour(data.ink?.hit ?? "hit"), 5), // named by the true box beside
       ...boxTraces(pick(predicted.boxes, misses), texts(misses), "predicted, no match", colour("miss"), 4),
     ];
     find("#score-value").textContent = state.score.toFixed(2);
@@ -231,16 +240,21 @@
   }
 
   /* ---- controls ---- */
+  const tools = { state, find, bytes, points, pick, colour, initColour, flatLayout, axis, flatConfig, heading, spatialLayout, spatialConfig, cloudTrace };
+  const analyses = drawAnalyses(tools);
   const redraw = {
     pipeline: () => drawPipeline(plotElement("pipeline"), data.pipeline[state.pipeline]),
     detection: () => drawDetection(plotElement("detection"), data.detection[state.detection]),
     labelled: () => drawLabelled(plotElement("labelled"), data.labelled[state.labelled]),
+    attention: () => analyses.spatial.attention(plotElement("attention"), data.attention[state.attention]),
+    sampling: () => analyses.spatial.sampling(plotElement("sampling"), data.sampling[state.sampling]),
   };
 
   function connectPicker(picker) {
     const kind = picker.dataset.for;
+    const draws = picker.dataset.draws ?? kind;
     const select = find("select", picker);
-    const choose = (index) => { state[kind] = (index + select.options.length) % select.options.length; select.value = state[kind]; redraw[kind](); };
+    const choose = (index) => { state[kind] = (index + select.options.length) % select.options.length; select.value = state[kind]; redraw[draws](); };
     select.addEventListener("change", () => choose(Number(select.value)));
     for (const button of all("button", picker)) button.addEventListener("click", () => choose(state[kind] + Number(button.dataset.step)));
   }
@@ -309,6 +323,7 @@
   const jobs = [
     ...all('.plot[data-plot="bars"]').map((element) => [element, () => drawBars(element, data.bars[element.dataset.index])]),
     ...["pretraining", "finetuning"].flatMap((kind) => all(`.plot[data-plot="${kind}"]`).map((element) => [element, () => drawLines(element, data[kind][element.dataset.index])])),
+    ...Object.entries(analyses.flat).flatMap(([kind, draw]) => all(`.plot[data-plot="${kind}"]`).map((element) => [element, () => draw(element, data[kind][element.dataset.index])])),
     ...Object.keys(redraw).filter((kind) => data[kind].length).map((kind) => [plotElement(kind), redraw[kind]]),
   ];
 

@@ -1,8 +1,8 @@
 """The report: one HTML file that holds everything it needs and opens without a network.
 
-Scripts and styles stand in page.js and page.css; plotly.js comes from the plotly package. A Content-Security-Policy in
-the page forbids every request, so that "offline" is the browser's promise and not only ours. What a run did not save is
-left out; verdicts ("won") appear only where results.json holds them.
+Scripts and styles stand in page.js, analyses.js and page.css; plotly.js comes from the plotly package. A
+Content-Security-Policy in the page forbids every request, so that "offline" is the browser's promise and not only ours.
+What a run did not save is left out; verdicts ("won") appear only where results.json holds them.
 """
 
 import json
@@ -120,7 +120,8 @@ def _scripts(content: dict[str, Any]) -> Html:
     data = json.dumps(content, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     library = get_plotlyjs().replace("</script", "<\\/script")
     scripts = [tag("script", Html(data), type="application/json", id="data")]
-    return join([*scripts, tag("script", Html(library)), tag("script", Html(_resource("page.js")))])
+    ours = _resource("analyses.js") + _resource("page.js")
+    return join([*scripts, tag("script", Html(library)), tag("script", Html(ours))])
 
 
 def _resource(name: str) -> str:

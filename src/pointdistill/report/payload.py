@@ -1,6 +1,5 @@
 """What page.js draws, as plain JSON values: points decimated and quantised to 16 bits, curves, figures a seed."""
 
-import base64
 import html
 import textwrap
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from jaxtyping import Bool, Float, Int
 from pointdistill.geometry.boxes import iou_3d
 from pointdistill.report.comparison import FINE_TUNING, INIT_NAMES, Line, mean_and_std, task_lines, title
 from pointdistill.report.examples import DetectionExample, Examples, PipelineExample, SegmentationExample
+from pointdistill.report.packing import as_base64, quantised, short, upright
 from pointdistill.report.pictures import depth_uri, jpeg_uri, prefix_uri
 from pointdistill.report.schema import CurvePoint, PretrainingRun, Results, Row, TaskResult
 from pointdistill.seeding import numpy_generator
@@ -41,7 +41,7 @@ def examples_payload(examples: Examples) -> dict[str, Any]:
     """The same without results: examples alone."""
     labelled: list[SegmentationExample] = [*examples.segmentation, *examples.parts]
     return {
-        **{kind: [] for kind in ("bars", "pretraining", "finetuning")},
+        **{kind: [] for kind in ("bars", "pretraining", "finetuning", "attention", "sampling")},
         "pipeline": [pipeline(example) for example in examples.pipeline],
         "detection": [detection(example, _share(examples.detection)) for example in examples.detection],
         "labelled": [labelling(example, _share(labelled)) for example in labelled],
@@ -93,7 +93,7 @@ def _run_series(run: PretrainingRun, what: str) -> dict[str, Any]:
         "init": run.method,
         "name": name,
         "x": [point.step for point in points],
-        "y": [_short(getattr(point, what)) for point in points],
+        "y": [short(getattr(point, what)) for point in points],
     }
 
 
@@ -113,18 +113,17 @@ def _row_series(row: Row) -> list[dict[str, Any]]:
     if len(steps) != 1:
         return series
     means = np.mean([[point.value for point in curve] for curve in curves], axis=0)
-    mean = {"init": row.init, "name": f"{name}, mean", "x": list(steps.pop()), "y": [_short(value) for value in means]}
+    mean = {"init": row.init, "name": f"{name}, mean", "x": list(steps.pop()), "y": [short(value) for value in means]}
     return [mean] if len(curves) == 1 else [*({**one, "thin": True} for one in series), mean]
 
 
 def _curve_series(init: str, name: str, curve: Sequence[CurvePoint]) -> dict[str, Any]:
-    return {"init": init, "name": name, "x": [point.step for point in curve], "y": [_short(p.value) for p in curve]}
+    return {"init": init, "name": name, "x": [point.step for point in curve], "y": [short(p.value) for p in curve]}
 
 
 def pipeline(example: PipelineExample) -> dict[str, Any]:
     """A frame's pictures, captions and its cloud with the patches; camera frame turned to x right, y forward, z up."""
-    turned = example.cloud[:, [0, 2, 1]] * np.array([1, 1, -1], dtype=example.cloud.dtype)
-    centres = example.centres[:, [0, 2, 1]] * np.array([1, 1, -1], dtype=example.centres.dtype)
+    centres = upright(example.centres)
     prefixes = [prefix for prefix in (example.teacher_prefix, example.student_prefix) if prefix is not None]
     limit = float(np.quantile(np.abs(np.concatenate(prefixes)), 0.98)) if prefixes else 1.0
     return {
@@ -136,8 +135,8 @@ def pipeline(example: PipelineExample) -> dict[str, Any]:
         "student": example.student,
         "teacher_prefix": None if example.teacher_prefix is None else prefix_uri(example.teacher_prefix, limit),
         "student_prefix": None if example.student_prefix is None else prefix_uri(example.student_prefix, limit),
-        "cloud": _quantised(turned),
-        "patches": _base64(example.patches.astype("<u4")),
+        "cloud": quantised(upright(example.cloud)),
+        "patches": as_base64(example.patches.astype("<u4")),
         "size": example.patches.shape[1],
         "centres": centres.round(4).tolist(),
     }
@@ -151,8 +150,8 @@ def detection(example: DetectionExample, points: int) -> dict[str, Any]:
     found, overlap = matches(boxes, names, example.true_boxes, example.true_names)
     return {
         "title": example.title,
-        "cloud": _quantised(example.points[keep]),
-        "colours": _base64(example.colours[keep]),
+        "cloud": quantised(example.points[keep]),
+        "colours": as_base64(example.colours[keep]),
         "true": {"boxes": example.true_boxes.round(3).tolist(), "names": example.true_names},
         "predicted": {
             "boxes": boxes.round(3).tolist(),
@@ -201,7 +200,7 @@ def labelling(example: SegmentationExample, points: int) -> dict[str, Any]:
     return {
         "title": example.title,
         "kind": example.kind,
-        "cloud": _quantised(example.points[keep]),
+        "cloud": quantised(example.points[keep]),
         "truth": _classes(example.truth[keep]),
         "predicted": _classes(example.predicted[keep]),
         "names": example.names,
@@ -222,23 +221,6 @@ def _keep(count: int, limit: int) -> Int[np.ndarray, " kept"]:
     return np.sort(numpy_generator(0, "report", count).choice(count, limit, replace=False))
 
 
-def _quantised(points: Float[np.ndarray, "points 3"]) -> dict[str, Any]:
-    """Points as 16 bit steps within their bounding box: point = lower + step * value, axis by axis."""
-    lower = points.min(axis=0) if len(points) else np.zeros(3)
-    extent = (points.max(axis=0) - lower) if len(points) else np.ones(3)
-    step = np.maximum(extent, 1e-9) / 65535
-    values = np.rint((points - lower) / step).astype("<u2")
-    return {"lower": lower.tolist(), "step": step.tolist(), "values": _base64(values)}
-
-
 def _classes(labels: Int[np.ndarray, " points"]) -> str:
     """Class indices as bytes, 255 for none."""
-    return _base64(np.where((labels < 0) | (labels > 254), 255, labels).astype(np.uint8))
-
-
-def _base64(values: np.ndarray) -> str:
-    return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode()
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.5g}")
+    return as_base64(np.where((labels < 0) | (labels > 254), 255, labels).astype(np.uint8))

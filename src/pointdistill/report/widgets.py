@@ -34,8 +34,12 @@ def legend(inits: list[str], no_learning: bool = False) -> Html:
     return tag("ul", entries, class_="legend", aria_label="Colours")
 
 
-def picker(kind: str, label: str, entries: list[dict[str, Any]]) -> Html:
-    """Choose among the examples of a section; hidden if there is only one."""
+def picker(kind: str, label: str, entries: list[dict[str, Any]], draws: str | None = None) -> Html:
+    """Choose among the examples of a section; hidden if there is only one.
+
+    Args:
+        draws: the kind of plot that it changes, where that is another.
+    """
     options = [tag("option", entry["title"], value=index) for index, entry in enumerate(entries)]
     return tag(
         "div",
@@ -44,6 +48,7 @@ def picker(kind: str, label: str, entries: list[dict[str, Any]]) -> Html:
         tag("button", "›", type="button", data_step="1", aria_label="Next"),
         class_="picker",
         data_for=kind,
+        data_draws=draws,
         hidden=len(entries) == 1,
     )
 

@@ -5,7 +5,7 @@ each cloud as tests see it (`Classification.pooled`), without augmentation.
 """
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from pointdistill.datasets.objects import ObjectSet
 from pointdistill.errors import MissingPackage
@@ -47,6 +47,19 @@ def nearest_neighbours(
         neighbours: k; all training clouds where there are fewer.
     """
     train, test = _features(backbone, data, seed, task)
+    predictions = neighbours_votes(train, data.train.labels, test, len(data.train.classes), neighbours, temperature)
+    return class_figures(predictions, data.test)
+
+
+def neighbours_votes(
+    train: Float[np.ndarray, "train width"],
+    labels: Int[np.ndarray, " train"],
+    test: Float[np.ndarray, "test width"],
+    classes: int,
+    neighbours: int = 20,
+    temperature: float = 0.07,
+) -> Int[np.ndarray, " test"]:
+    """The class of each test row by `nearest_neighbours`' vote, from features that are there already."""
     train, test = _unit(train), _unit(test)
     predictions = np.empty(len(test), np.int64)
     for first in range(0, len(test), _ROWS):
@@ -55,10 +68,10 @@ def nearest_neighbours(
         # Minus the best: exp would overflow at low temperatures, and votes count by their ratios alone.
         found = np.take_along_axis(similarity, nearest, 1).astype(np.float64)
         weights = np.exp((found - found[:, :1]) / temperature)
-        votes = np.zeros((len(nearest), len(data.train.classes)))
-        np.add.at(votes, (np.arange(len(nearest))[:, None], data.train.labels[nearest]), weights)
+        votes = np.zeros((len(nearest), classes))
+        np.add.at(votes, (np.arange(len(nearest))[:, None], labels[nearest]), weights)
         predictions[first : first + _ROWS] = votes.argmax(1)
-    return class_figures(predictions, data.test)
+    return predictions
 
 
 def linear_svm(

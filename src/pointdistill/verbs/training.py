@@ -1,4 +1,4 @@
-"""What is trained: teachers, backbones by pre-training, tasks by fine-tuning; and what is tested."""
+"""What is trained: teachers, backbones by pre-training, tasks by fine-tuning; and what is tested and analysed."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -170,6 +170,33 @@ def evaluate(
 
     at_least(1, workers=workers)
     run_evaluation_command(run, data, split, out, workers, device)
+
+
+def analyse(
+    run: Annotated[Path, Positional, arg(metavar="RUN")],
+    data: Path,
+    heldout: Path,
+    objects: Path | None = None,
+    detector: Path | None = None,
+    scenes: Path | None = None,
+    out: Path | None = None,
+):
+    """Say what a pre-training has learned: prefix R^2, concepts' attention, features by class, draws; write a page.
+
+    Args:
+        run: folder of a finished `pretrain`.
+        data: store of the frames it was trained on.
+        heldout: store of frames of other scans, with the same teacher's targets.
+        objects: store of labelled objects, for frozen features by class (extra eval).
+        detector: folder of a `finetune` for detection, for detected boxes; with --scenes.
+        scenes: store of labelled scenes.
+        out: folder for analyses.html, analyses.json and examples; default RUN/analyses.
+    """
+    from pointdistill.analyses.run import run_analysis_command
+
+    if (detector is None) != (scenes is None):
+        raise PointdistillError("--detector and --scenes belong together. Give both, or neither")
+    run_analysis_command(run, data, heldout, objects, detector, scenes, out)
 
 
 def convert(
