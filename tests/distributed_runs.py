@@ -9,8 +9,7 @@ import torch
 from pointdistill import create_backbone, distributed
 from pointdistill.batch import FrameBatch
 from pointdistill.engine.pretrain import PretrainConfig, pretrain
-from pointdistill.methods.base import Draw
-from pointdistill.methods.base import TargetStatistics
+from pointdistill.methods.base import Draw, TargetStatistics
 from pointdistill.methods.contrast import MomentumQueue, Retrieval, info_nce, nt_xent
 from pointdistill.methods.cross_point import CrossPointConfig
 from pointdistill.methods.depth_contrast import DepthContrastConfig
@@ -97,6 +96,8 @@ def one_step(name):
     found = {"total": whole.total, **whole.parts, **dict(method.named_buffers())}
     found |= {f"d{name}": p.grad for name, p in method.named_parameters() if p.grad is not None}
     return {name: value.tolist() for name, value in found.items()}
+
+
 def point_contrast():
     torch.manual_seed(0)
     # At its own temperature the loss is so steep that rounding alone shows after three steps.
@@ -104,6 +105,8 @@ def point_contrast():
 
 
 METHODS = {"distill": distill, "point_mae": point_mae, "point_contrast": point_contrast}
+
+
 def cross_point():
     torch.manual_seed(0)
     statistics = TargetStatistics(torch.full((2, 3), 1.0), torch.full((2, 3), 0.5))

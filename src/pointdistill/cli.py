@@ -8,10 +8,8 @@ import tyro
 from pointdistill.errors import PointdistillError
 from pointdistill.verbs.clouds import caption, classify, embed
 from pointdistill.verbs.data import doctor, prepare, world
-from pointdistill.verbs.training import convert, evaluate, finetune, pretrain, probe, teacher
-from pointdistill.verbs.whole import bench, quickstart, report, reproduce
 from pointdistill.verbs.training import analyse, convert, evaluate, finetune, pretrain, probe, teacher
-from pointdistill.verbs.whole import bench, quickstart, report
+from pointdistill.verbs.whole import bench, quickstart, report, reproduce
 
 VERBS = {
     "quickstart": quickstart,

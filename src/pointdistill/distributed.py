@@ -189,17 +189,6 @@ def share(samples: int, device: str) -> float:
     return samples / summed(torch.tensor(float(samples), dtype=torch.float64, device=device)).item()
 
 
-def whole_batch(values: Shaped[Tensor, "batch *rest"]) -> Shaped[Tensor, "whole *rest"]:
-    """The samples of all processes, of which each holds every `ranks`-th (`loader.FrameLoader`), in the batch's order.
-    Gradients flow back to each."""
-    if not is_active():
-        return values
-    count = int(summed(torch.tensor(len(values), device=values.device)))
-    whole = values.new_zeros(count, *values.shape[1:])
-    whole[rank() :: ranks()] = values
-    return summed(whole)
-
-
 @torch.no_grad()
 def sum_gradients(module: nn.Module) -> None:
     """Add up the gradients of all processes, in one message."""

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from pointdistill import distributed, manifest
 from pointdistill.datasets.objects import ObjectSet
 from pointdistill.errors import RecipeError
-from pointdistill.labelled import kind_of, open_labelled
+from pointdistill.labelled import few_labels, kind_of, open_labelled
 from pointdistill.loader import FrameLoader
 from pointdistill.methods.base import Batches
 from pointdistill.metrics.ridge import PrefixPrediction, prefix_prediction, r_squared, ridge
@@ -46,12 +46,14 @@ class ProbeSettings:
     Attributes:
         every: steps between probes; the last step is probed too. None: five times a run, at validations.
         objects: a store of labelled objects (`prepare --labels`) for `svm_accuracy`; None leaves that out.
+        labels: so many labelled objects a class train the machine; None: all.
         train_frames: most frames of the training store that the regression is fitted on, evenly over it.
         heldout_frames: most held-out frames that it is tested on.
     """
 
     every: int | None = None
     objects: Path | None = None
+    labels: int | None = None
     train_frames: int = 1024
     heldout_frames: int = 512
 
@@ -122,9 +124,10 @@ def open_probes(
     task = _task(recipe.backbone)
     if settings.objects is not None:
         require_scikit_learn()
-        about |= {"objects": manifest.file_sha256(settings.objects / manifest.NAME)}
+        about |= {"objects": manifest.file_sha256(settings.objects / manifest.NAME), "labels": settings.labels}
         if distributed.is_main():  # it alone asks
             objects = _objects(settings.objects)
+            objects = replace(objects, train=few_labels(objects.train, settings.labels, 0))
             task.check(objects)
     if not about:
         return None

@@ -224,8 +224,8 @@ def run_pretrain(
         "probed": probed_of(rows[-1]),
         "curve": rows,
         "parameters": {
-            "backbone": sum(parameter.numel() for parameter in method.backbone.parameters()),
-            "method": sum(parameter.numel() for parameter in method.parameters()),
+            "backbone": 0 if method.backbone is None else sum(p.numel() for p in method.backbone.parameters()),
+            "method": sum(p.numel() for p in method.parameters()),
         },
     }
     if before is not None:

@@ -12,9 +12,18 @@ import pytest
 
 import build_scannet
 import distributed_runs
-from distributed_runs import METHODS, STEPS, TOKENS, Interrupted, Stopping, curve, normalised, one_step
-from distributed_runs import METHODS, STEPS, Interrupted, Stopping, contrasted, curve, normalised
-from distributed_runs import METHODS, STEPS, Interrupted, Stopping, curve, normalised, probed
+from distributed_runs import (
+    METHODS,
+    STEPS,
+    TOKENS,
+    Interrupted,
+    Stopping,
+    contrasted,
+    curve,
+    normalised,
+    one_step,
+    probed,
+)
 from fake_teacher import factory
 from pointdistill.cli import main
 from pointdistill.models.checkpoints import load_backbone

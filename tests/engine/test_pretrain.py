@@ -15,7 +15,6 @@ from pointdistill.methods.distill_reconstruction import DistillReconstructionCon
 from pointdistill.methods.dvae import DVAEConfig
 from pointdistill.methods.point_bert import PointBERTConfig
 from pointdistill.methods.point_contrast import PointContrastConfig
-from pointdistill.methods.point_mae import PointMAEConfig
 from pointdistill.methods.point_mae import FrozenEncoderMAE, PointMAE, PointMAEConfig
 from pointdistill.models.concepts import ConceptConfig
 from pointdistill.models.decoder import DecoderConfig

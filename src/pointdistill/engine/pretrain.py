@@ -194,6 +194,7 @@ def _validate(method: Method, module: torch.nn.Module, batches: Batches, device:
 def _probe(probe: Probe, method: Method) -> dict[str, float]:
     """The probe's figures, from the main process; the evaluation mode there needs nobody else."""
     began = time.perf_counter()
+    assert method.backbone is not None  # a first stage without one is not probed
     figures = probe.figures(method.backbone) if distributed.is_main() else {}
     distributed.wait_for_all()
     return {**figures, "probe_seconds": round(time.perf_counter() - began, 2)}

@@ -236,7 +236,7 @@ class PointBERT(nn.Module):
                 key.lerp_(query, 1 - self.config.momentum)
         hidden, noise = self._masking("key", patches.centres, draw)
         keys, _ = self.key(self.key.backbone.patch_embed(patches.patches), patches.centres, hidden, noise)
-        return distributed.whole_batch(keys.float())
+        return distributed.all_rows(keys.float())
 
     def _contrast(
         self,
@@ -296,4 +296,4 @@ def block_mask(
 
 def partners(values: Tensor) -> Tensor:
     """The values of each sample's partner in the whole batch: of its i-th sample the i-th from the end."""
-    return distributed.whole_batch(values).flip(0)[distributed.rank() :: distributed.ranks()]
+    return distributed.all_rows(values).flip(0)[distributed.rank() :: distributed.ranks()]

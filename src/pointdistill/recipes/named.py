@@ -16,8 +16,21 @@ from pointdistill.recipes.paper import paper
 from pointdistill.recipes.quickstart import distillation
 from pointdistill.recipes.recipe import PretrainRecipe
 from pointdistill.recipes.reconstruction import distillation_with_reconstruction, reconstruction
-from pointdistill.recipes.self_supervised import point_bert, point_mae
-from pointdistill.recipes.shapenet55 import point_bert_shapenet55, point_mae_shapenet55
+from pointdistill.recipes.self_supervised import (
+    cross_point,
+    depth_contrast,
+    mask_point,
+    occo,
+    point_bert,
+    point_contrast,
+    point_mae,
+)
+from pointdistill.recipes.shapenet55 import (
+    mask_point_shapenet55,
+    occo_shapenet55,
+    point_bert_shapenet55,
+    point_mae_shapenet55,
+)
 
 _BASES: tuple[Callable[[], PretrainRecipe], ...] = (paper, distillation)
 _VARIANTS: dict[str, Callable[[PretrainRecipe], PretrainRecipe]] = {
@@ -30,6 +43,11 @@ _VARIANTS: dict[str, Callable[[PretrainRecipe], PretrainRecipe]] = {
     "mix": mixed_projector,
     "point-mae": point_mae,
     "point-bert": point_bert,
+    "mask-point": mask_point,
+    "occo": occo,
+    "cross-point": cross_point,
+    "point-contrast": point_contrast,
+    "depth-contrast": depth_contrast,
     "reconstruction-input": partial(reconstruction, mask_at="input"),
     "reconstruction-output": partial(reconstruction, mask_at="output"),
     "both-input": partial(distillation_with_reconstruction, mask_at="input"),
@@ -39,6 +57,8 @@ _OF_THE_EMBEDDED_TEACHER = {"random-teacher": random_teacher}
 _OTHERS: tuple[Callable[[], PretrainRecipe], ...] = (
     point_mae_shapenet55,
     point_bert_shapenet55,
+    mask_point_shapenet55,
+    occo_shapenet55,
     lambda: random_teacher(distillation()),
 )
 

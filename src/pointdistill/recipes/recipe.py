@@ -15,25 +15,26 @@ from pointdistill.methods.distill import DistillConfig
 from pointdistill.methods.distill_reconstruction import DistillReconstructionConfig
 from pointdistill.methods.dvae import DVAEConfig
 from pointdistill.methods.local_alignment import LocalAlignmentConfig
-from pointdistill.methods.point_bert import PointBERTConfig
 from pointdistill.methods.mask_point import MaskPointConfig
 from pointdistill.methods.occo import OccoConfig
+from pointdistill.methods.point_bert import PointBERTConfig
 from pointdistill.methods.point_contrast import PointContrastConfig
 from pointdistill.methods.point_mae import PointMAEConfig
 from pointdistill.models.point_transformer import BackboneConfig
 from pointdistill.typed_json import read_typed
 
 AnyMethod = (
-    DistillConfig | PointMAEConfig | DistillReconstructionConfig | LocalAlignmentConfig | DVAEConfig | PointBERTConfig
-    DistillConfig | PointMAEConfig | DistillReconstructionConfig | LocalAlignmentConfig | MaskPointConfig | OccoConfig
-)
-AnyMethod = DistillConfig | PointMAEConfig | DistillReconstructionConfig | LocalAlignmentConfig | PointContrastConfig
     DistillConfig
     | PointMAEConfig
     | DistillReconstructionConfig
     | LocalAlignmentConfig
+    | DVAEConfig
+    | PointBERTConfig
+    | MaskPointConfig
+    | OccoConfig
     | CrossPointConfig
     | DepthContrastConfig
+    | PointContrastConfig
 )
 """The methods that a recipe can be read back with."""
 

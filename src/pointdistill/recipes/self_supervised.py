@@ -3,13 +3,13 @@ setting", Appendix A.1 of the paper): the self-supervised rows of Tables 1, 3 an
 
 from dataclasses import replace
 
-from pointdistill.methods.dvae import DVAEConfig
-from pointdistill.methods.point_bert import PointBERTConfig
-from pointdistill.methods.mask_point import MaskPointConfig
-from pointdistill.methods.occo import OccoConfig
-from pointdistill.methods.point_contrast import PointContrastConfig
 from pointdistill.methods.cross_point import CrossPointConfig
 from pointdistill.methods.depth_contrast import DepthContrastConfig
+from pointdistill.methods.dvae import DVAEConfig
+from pointdistill.methods.mask_point import MaskPointConfig
+from pointdistill.methods.occo import OccoConfig
+from pointdistill.methods.point_bert import PointBERTConfig
+from pointdistill.methods.point_contrast import PointContrastConfig
 from pointdistill.methods.point_mae import PointMAEConfig
 from pointdistill.models.completion import CompletionConfig
 from pointdistill.models.decoder import DecoderConfig
@@ -51,6 +51,8 @@ def point_bert(recipe: PretrainRecipe) -> PretrainRecipe:
         backbone=replace(recipe.backbone, class_token=True),
         first=replace(recipe.engine, lr=5e-4, weight_decay=5e-4),
     )
+
+
 def mask_point(recipe: PretrainRecipe) -> PretrainRecipe:
     """MaskPoint, 90 % of the patches hidden (57 of 64) and 256 + 256 queries a cloud; torch's start, since the authors'
     learns nothing for as long as the small recipe lasts."""
@@ -67,10 +69,14 @@ def occo(recipe: PretrainRecipe) -> PretrainRecipe:
     completion = CompletionConfig(feature=1024 * width // 384, coarse=points // 32, hidden=512 * width // 384)
     fine_epochs = (0.065 * epochs, 0.13 * epochs, 0.325 * epochs)
     return with_method(recipe, "occo", OccoConfig(completion, input_points=points // 2, fine_epochs=fine_epochs))
+
+
 def point_contrast(recipe: PretrainRecipe) -> PretrainRecipe:
     """PointContrast: its 4096 matches a step at the paper's batch of 128 pairs, a thousand in smaller batches."""
     matches = max(PointContrastConfig.matches, 1024 // recipe.engine.batch_size)
     return with_method(recipe, "point-contrast", PointContrastConfig(matches=matches))
+
+
 def cross_point(recipe: PretrainRecipe) -> PretrainRecipe:
     """CrossPoint, its image branch the teacher of the distillation; its heads are of the authors' sizes everywhere."""
     return with_method(recipe, "cross-point", CrossPointConfig())

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 from pointdistill.augment import Augmentation
 from pointdistill.engine.pretrain import PretrainConfig
-from pointdistill.methods.point_bert import PointBERTConfig
 from pointdistill.methods.mask_point import MaskPointConfig
 from pointdistill.methods.occo import OccoConfig
+from pointdistill.methods.point_bert import PointBERTConfig
 from pointdistill.methods.point_mae import PointMAEConfig
 from pointdistill.models.completion import CompletionConfig
 from pointdistill.models.decoder import DecoderConfig
@@ -53,6 +53,8 @@ def point_bert_shapenet55() -> PretrainRecipe:
         engine=replace(recipe.engine, lr=5e-4, weight_decay=5e-2, warmup_epochs=3),
         first=replace(recipe.engine, batch_size=64, lr=5e-4, weight_decay=5e-4, warmup_epochs=10),
     )
+
+
 def mask_point_shapenet55() -> PretrainRecipe:
     """MaskPoint by its authors' cfgs/pretrain_shapenet.yaml (https://github.com/haotian-liu/MaskPoint), but for the
     shapes of the test list, on which they train too."""

@@ -174,7 +174,7 @@ def row_result(table: Table, row: Row, place: Place, seeds: int) -> RowResult:
         heldout=_heldout(trained),
         backbone_parameters=tuned[0]["parameters"]["backbone"],
         method_parameters=trained[0]["parameters"]["method"] if trained else None,
-        pretraining_seconds=_mean([one["seconds"] for one in trained]),
+        pretraining_seconds=_mean([one["seconds"] + one.get("first", {}).get("seconds", 0) for one in trained]),
         finetuning_seconds=_mean([one["seconds"] for one in tuned]),
         by_class=_by_class(tuned, f"{table.metric}_by_class"),
     )
@@ -203,8 +203,8 @@ def _figures(
 
 
 def _heldout(results: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
-    names = results[0]["heldout"] if results else ()
-    return {name: [result["heldout"][name] for result in results] for name in names}
+    last = [result["heldout"] | result["probed"] for result in results]
+    return {name: [figures[name] for figures in last] for name in (last[0] if last else ())}
 
 
 def _by_class(results: Sequence[dict[str, Any]], key: str) -> dict[str, float]:

@@ -19,7 +19,7 @@ from pointdistill.recipes.recipe import PretrainRecipe, recipe_hash
 from pointdistill.reconstruction import table_7
 from pointdistill.reproduce.published import SCRATCH, Row, Table
 from pointdistill.reproduce.scales import Scale
-from pointdistill.reproduce.stores import Stores
+from pointdistill.reproduce.stores import LABELLED, Stores
 from pointdistill.tasks.classification import Classification
 from pointdistill.tasks.saved import load_task_model
 
@@ -234,7 +234,10 @@ def pretrain_job(folder: Path, report: Report, run: Pretraining, place: Place) -
     teacher = scale.teacher_of(run.start)
     data, heldout = stores.frames(teacher)
     identity = None if teacher is None else stores.identity(teacher)
-    result = run_pretrain(run.recipe, data, heldout, folder, report, device=place.device, teacher=identity)
+    probes = replace(scale.probes, objects=stores.root / LABELLED["objects"])
+    result = run_pretrain(
+        run.recipe, data, heldout, folder, report, device=place.device, teacher=identity, probes=probes
+    )
     (folder / CHECKPOINT).unlink(missing_ok=True)
     return summary(result)
 

@@ -8,12 +8,13 @@ from typing import Literal
 from pointdistill.methods.base import MethodConfig
 from pointdistill.models.detr3d_encoder import SceneTransformerConfig
 from pointdistill.models.dgcnn import DGCNNConfig
+from pointdistill.online_probe import ProbeSettings
 from pointdistill.recipes.downstream import RECIPES
 from pointdistill.recipes.downstream.recipe import DownstreamRecipe
 from pointdistill.recipes.named import pretraining_recipes, varied
 from pointdistill.recipes.paper import paper
 from pointdistill.recipes.quickstart import WorldRecipe, distillation
-from pointdistill.recipes.recipe import FrameRecipe, PretrainRecipe
+from pointdistill.recipes.recipe import FrameRecipe, PretrainRecipe, with_optimisation
 from pointdistill.tasks.classification import Classification
 from pointdistill.world.classes import CLASSES
 
@@ -34,6 +35,7 @@ class Scale:
         tasks: how each downstream task is trained and tested, without votes.
         labels: labelled rooms, or objects a class, of each task; None: all there are.
         networks: rows with a network of their own, by their names in `published`.
+        probes: what is asked of the frozen backbone along each pre-training, `objects` left open.
         votes: how classification is tested where the table is voted.
         teachers: for kinds of pre-training with another teacher than the base's: what `--teacher` calls it.
         teacher: what `--teacher` calls the base's.
@@ -52,6 +54,7 @@ class Scale:
     tasks: dict[str, DownstreamRecipe]
     labels: dict[str, int | None]
     networks: dict[str, DownstreamRecipe]
+    probes: ProbeSettings
     votes: Classification
     teacher: str
     teachers: dict[str, str]
@@ -66,16 +69,14 @@ class Scale:
         """The recipe of a start: a kind of `recipes.named`, "distill" for the base, after "shapes/" on shapes, before
         "@quarter" with a quarter of the points."""
         kind, quarter, _ = start.partition(_QUARTER)
-        if kind.startswith(_SHAPES):
-            recipe = self.shapes(kind.removeprefix(_SHAPES))
-        else:
-            recipe = self.base if kind == DISTILL else varied(self.base, kind)
+        of_shapes = kind.startswith(_SHAPES)
+        recipe = self.shapes(kind.removeprefix(_SHAPES)) if of_shapes else _of(self.base, kind)
         if quarter:
             points = recipe.frames.points // 4
             recipe = replace(
                 recipe, name=f"{recipe.name}-{points}-points", frames=replace(recipe.frames, points=points)
             )
-        return replace(recipe, engine=replace(recipe.engine, seed=seed))
+        return with_optimisation(recipe, seed=seed)
 
     def teacher_of(self, start: str) -> str | None:
         """What `--teacher` calls the teacher whose targets a start trains on; None on shapes."""
@@ -128,6 +129,7 @@ def paper_scale() -> Scale:
         },
         labels=dict.fromkeys(("detection", "semantic_segmentation", "classification", "part_segmentation")),
         networks={"3detr": RECIPES["scannet-3detr"](), "dgcnn": RECIPES["scannet-dgcnn"]()},
+        probes=ProbeSettings(),
         votes=classification.task,
         teacher="clipcap:WEIGHTS@CLIP",
         teachers={"no-captions": "clip-feature:CLIP", "local": "clip-patches:CLIP"},
@@ -144,9 +146,9 @@ def _published_shapes(kind: str) -> PretrainRecipe:
 
 
 def small_base() -> PretrainRecipe:
-    """The quickstart's distillation, of five epochs instead of eight: thirty of them fit into an hour on two cores."""
+    """The quickstart's distillation, of four epochs instead of eight: so that every table ends within 90 minutes."""
     recipe = distillation()
-    return replace(recipe, name="small", engine=replace(recipe.engine, epochs=5))
+    return replace(recipe, name="small", engine=replace(recipe.engine, epochs=4))
 
 
 def small_scale() -> Scale:
@@ -165,6 +167,8 @@ def small_scale() -> Scale:
         tasks=tasks,
         labels={"detection": None, "semantic_segmentation": 10, "classification": 2, "part_segmentation": 5},
         networks={"3detr": _small_3detr(tasks["detection"]), "dgcnn": _small_dgcnn(tasks["semantic_segmentation"])},
+        # Twice a run, on few frames and objects: more would take a tenth of the time.
+        probes=ProbeSettings(every=720, labels=16, train_frames=512, heldout_frames=256),
         votes=replace(classification, votes=10, vote_repeats=3),
         teacher=EMBEDDED,
         teachers={
@@ -180,9 +184,18 @@ def small_scale() -> Scale:
     )
 
 
+def _of(base: PretrainRecipe, kind: str) -> PretrainRecipe:
+    """A kind of pre-training beside a base; a small one's tokenizer learns for half as long, for it costs the more."""
+    if kind == DISTILL:
+        return base
+    recipe = varied(base, kind)
+    if recipe.first is None or base.backbone.width >= 384:
+        return recipe
+    return replace(recipe, first=replace(recipe.first, epochs=max(1, base.engine.epochs // 2)))
+
+
 def _small_shapes(base: PretrainRecipe, kind: str) -> PretrainRecipe:
     """A kind of method on shapes: 1024 points (half the frames' here, a quarter in the field), the base's steps."""
-    recipe = varied(base, kind)
     frames = FrameRecipe(
         dataset="embedded shapes",
         every=1,
@@ -191,11 +204,11 @@ def _small_shapes(base: PretrainRecipe, kind: str) -> PretrainRecipe:
         frame="gravity",
         augmentation=base.frames.augmentation,
     )
-    count, shapes = SMALL_WORLD.frames(False), SMALL_WORLD.frames(True)
-    epochs = base.engine.epochs * count // shapes
-    warmup = base.engine.warmup_epochs * count / shapes
-    engine = replace(base.engine, epochs=epochs, warmup_epochs=warmup)
-    return replace(recipe, name=f"{recipe.name}-shapes", teacher="none", frames=frames, engine=engine)
+    more = SMALL_WORLD.frames(False) / SMALL_WORLD.frames(True)
+    engine, name = base.engine, f"{base.name}-shapes"
+    epochs, warmup = round(engine.epochs * more), engine.warmup_epochs * more
+    shapes = with_optimisation(replace(base, name=name, frames=frames), epochs=epochs, warmup_epochs=warmup)
+    return replace(_of(shapes, kind), teacher="none")
 
 
 def _small_3detr(recipe: DownstreamRecipe) -> DownstreamRecipe:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pointdistill import __version__
 from pointdistill.console import console
@@ -18,6 +18,7 @@ from pointdistill.reproduce.stores import FRAMES, LABELLED, SHAPES, Needs, facts
 from pointdistill.reproduce.text import Sheet, markdown, print_sheet, sheet
 
 
+@runtime_checkable
 class Target(Protocol):
     """A table or a figure."""
 
@@ -49,6 +50,7 @@ def needs_of(runs: Iterable[Run], scale: Scale) -> Needs:
             teacher = scale.teacher_of(run.start)
             shapes = shapes or teacher is None
             teachers |= set() if teacher is None else {teacher}
+            labelled.add("objects")  # the probe's
         else:
             labelled.add(run.recipe.store)
     return Needs(frozenset(teachers), shapes, frozenset(labelled))
