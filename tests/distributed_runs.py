@@ -50,9 +50,6 @@ class Frames:
             mine = slice(distributed.rank(), None, distributed.ranks())
             index = torch.arange(BATCH) + BATCH * step
             yield FrameBatch(points[mine], targets[mine], index[mine], second=second[mine], matches=matches[mine])
-            mine = slice(distributed.rank(), None, distributed.ranks())
-            index = torch.arange(BATCH) + BATCH * step
-            yield FrameBatch(points[mine], targets[mine], index[mine], second=second[mine])
 
 
 def distill():
@@ -80,7 +77,6 @@ def point_bert():
     return config.build(create_backbone("vit_nano", **TINY))
 
 
-METHODS = {"distill": distill, "point_mae": point_mae}
 TOKENS = {"dvae": dvae, "point_bert": point_bert}
 """Methods whose curves part after some steps: a rounding error decides which of two tokens is the likelier."""
 
@@ -104,9 +100,6 @@ def point_contrast():
     return PointContrast(PointContrastConfig(temperature=2.0), create_backbone("vit_nano", **TINY))
 
 
-METHODS = {"distill": distill, "point_mae": point_mae, "point_contrast": point_contrast}
-
-
 def cross_point():
     torch.manual_seed(0)
     statistics = TargetStatistics(torch.full((2, 3), 1.0), torch.full((2, 3), 0.5))
@@ -121,6 +114,7 @@ def depth_contrast():
 METHODS = {
     "distill": distill,
     "point_mae": point_mae,
+    "point_contrast": point_contrast,
     "cross_point": cross_point,
     "depth_contrast": depth_contrast,
 }
@@ -213,10 +207,9 @@ if __name__ == "__main__":
     folder = Path(sys.argv[1])
     torch.set_num_threads(1)
     with distributed.processes("cpu"):
-        found = {"normalised": normalised(), **{name: curve(name, folder / name) for name in METHODS}}
-        found |= {name: one_step(name) for name in TOKENS}
         found: dict = {"normalised": normalised(), "contrasted": contrasted()}
         found |= {name: curve(name, folder / name) for name in METHODS}
+        found |= {name: one_step(name) for name in TOKENS}
         found["probed"] = probed(folder / "probed")
         found["resumed"] = curve("distill", folder / "resumed")
         (folder / f"found{distributed.rank()}.json").write_text(json.dumps(found))

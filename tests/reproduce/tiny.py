@@ -26,8 +26,11 @@ def tiny_scale(**changes) -> Scale:
             name: replace(recipe, optimisation=replace(recipe.optimisation, **few))
             for name, recipe in whole.networks.items()
         },
+        probes=replace(whole.probes, every=1, labels=1, train_frames=8, heldout_frames=8),
+        objects_a_class=2,
+        fractions=(0.5, 1.0),
         seeds=2,
         second=1,
-        world=SmallWorld(world, shapes=1, heldout_shapes=1),
+        world=SmallWorld(world, objects=2, shapes=2, heldout_shapes=1),
     )
     return replace(chosen, **changes)

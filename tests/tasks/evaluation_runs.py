@@ -4,14 +4,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from shrunk import shrunk
-
 import build_labelled
 from pointdistill import distributed
 from pointdistill.evaluation import Evaluation, run_evaluation
 from pointdistill.finetuning import run_finetuning
 from pointdistill.prepare import prepare_labels
 from pointdistill.recipes.downstream import RECIPES
+from shrunk import shrunk
 from task_samples import room
 
 NAMES = ("classification-small", "part-segmentation-small", "semantic-segmentation-small", "detection-small")

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from shrunk import shrunk
 
 from pointdistill.engine.finetune import finetune, learning_rate_factor
 from pointdistill.recipes.downstream import RECIPES
 from pointdistill.recipes.quickstart import tasks
+from shrunk import shrunk
 from task_samples import object_splits, room_splits, shape_splits
 
 DATA = {"scenes": room_splits, "objects": object_splits, "parts": shape_splits}

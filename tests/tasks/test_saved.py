@@ -4,7 +4,6 @@ import json
 
 import pytest
 import torch
-from shrunk import shrunk
 from test_downstream_recipes import DATA
 
 from pointdistill.engine.finetune import finetune
@@ -12,6 +11,7 @@ from pointdistill.errors import CheckpointError, DataError
 from pointdistill.recipes.downstream import RECIPES
 from pointdistill.tasks.base import Sample, Splits
 from pointdistill.tasks.saved import load_task_model
+from shrunk import shrunk
 
 
 @pytest.mark.parametrize("name", RECIPES)

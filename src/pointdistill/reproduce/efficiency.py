@@ -54,11 +54,13 @@ class LabelEfficiency:
     def write(self, place: Place) -> Path:
         """A grid of starts by shares for each protocol."""
         figures: dict[str, dict[str, dict[str, list[float]]]] = {}
+        curves: dict[str, dict[str, dict[float, list[float]]]] = {}
         metric = self.scale.tasks[_TASK].task.metric
         for (protocol, start, fraction), runs in self.cells().items():
             results = [result for run in runs if (result := place.result(run)) is not None]
-            row = figures.setdefault(protocol, {}).setdefault(start, {})
-            row[f"{100 * fraction:g} %"] = [100 * result["test"][metric] for result in results]
+            values, share = [100 * result["test"][metric] for result in results], 100 * fraction
+            figures.setdefault(protocol, {}).setdefault(start, {})[f"{share:g} %"] = values
+            curves.setdefault(protocol, {}).setdefault(start.replace("-", "_"), {})[share] = values
         shares = [f"{100 * fraction:g} %" for fraction in self.scale.fractions]
         titles = {"finetune": "fine-tuning", "probe": "linear probe on the frozen backbone"}
         grids = [
@@ -75,6 +77,8 @@ class LabelEfficiency:
             f"fine-tuning of the same number of steps; 100 % are {self.scale.objects_a_class} objects a class.",
         ]
         sheet = Sheet(f"Label efficiency, classification, scale {self.scale.name}", grids, notes)
-        return write_sheet(
-            place, self.name, {"figures": figures, **run_facts(self.name, self.scale, self.seeds)}, sheet
-        )
+        protocols = {"finetune": "Fine-tuning", "probe": "Linear probe"}
+        drawn = [LabelCurves(title, "accuracy", "%", curves[key]) for key, title in protocols.items()]
+        write_page(place, self.name, Analyses(sheet.title, __version__, {}, label_curves=drawn))
+        content = {"figures": figures, **run_facts(self.name, self.scale, self.seeds)}
+        return write_sheet(place, self.name, content, sheet)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from pointdistill.errors import RecipeError
 from pointdistill.reproduce.efficiency import LabelEfficiency
+from pointdistill.reproduce.figures import DetectionFigure, SamplingFigure
 from pointdistill.reproduce.others import PerClass, ReconstructionTable, Settings
 from pointdistill.reproduce.published import TABLES
 from pointdistill.reproduce.scales import Scale
@@ -13,6 +14,8 @@ _OTHERS: dict[str, Callable[[Scale, int], Target]] = {
     "table7": ReconstructionTable,
     "table8": Settings,
     "table9": PerClass,
+    "figure3": DetectionFigure,
+    "figure4": SamplingFigure,
     "label-efficiency": LabelEfficiency,
 }
 
@@ -31,7 +34,9 @@ def target_of(name: str, scale: Scale, seeds: int) -> Target:
 
 
 def names() -> list[str]:
-    """All names, the paper's in its order."""
-    return sorted(
-        {*TABLES, *_OTHERS}, key=lambda name: (not name[-1].isdigit(), name.rstrip("0123456789"), len(name), name)
-    )
+    """All names: tables by their numbers, figures, ours."""
+    return sorted({*TABLES, *_OTHERS}, key=_rank)
+
+
+def _rank(name: str) -> tuple[bool, bool, int, str]:
+    return not name[-1].isdigit(), name.startswith("figure"), len(name), name

@@ -90,12 +90,14 @@ class SmallWorld:
     """How much of the embedded world is written.
 
     Attributes:
-        rooms: rooms and labelled objects, as the quickstart has them, with more objects to label.
+        rooms: rooms and labelled objects, as the quickstart has them.
+        objects: labelled objects a class to train classification on, for shares of the labels.
         shapes: unlabelled shapes a class to pre-train on.
         heldout_shapes: the same for the figures along the way.
     """
 
     rooms: WorldRecipe
+    objects: int
     shapes: int
     heldout_shapes: int
 
@@ -104,7 +106,7 @@ class SmallWorld:
         return self.shapes * len(CLASSES) if shapes else self.rooms.pretrain_rooms * self.rooms.recording.frames
 
 
-SMALL_WORLD = SmallWorld(WorldRecipe(train_objects=100), shapes=160, heldout_shapes=16)
+SMALL_WORLD = SmallWorld(WorldRecipe(), objects=100, shapes=160, heldout_shapes=16)
 
 
 def scale_of(name: ScaleName) -> Scale:
@@ -180,7 +182,7 @@ def small_scale() -> Scale:
         seeds=5,
         second=3,
         world=SMALL_WORLD,
-        objects_a_class=SMALL_WORLD.rooms.train_objects,
+        objects_a_class=SMALL_WORLD.objects,
     )
 
 

@@ -1,7 +1,7 @@
 """The prepared data that tables are made from: brought by the user, or the embedded world's, written where it lacks."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pointdistill import manifest, targets
@@ -9,9 +9,8 @@ from pointdistill.errors import DataError
 from pointdistill.files import exclusive
 from pointdistill.prepare import prepare_frames, prepare_labels
 from pointdistill.prepare_shapes import prepare_shapes
-from pointdistill.quickstart.data import SPLITS, write_data
-from pointdistill.quickstart.layout import Layout
-from pointdistill.recipes.downstream.recipe import DownstreamRecipe
+from pointdistill.quickstart.data import SPLITS, write_labelled, write_recordings
+from pointdistill.recipes.downstream.recipe import DownstreamRecipe, Kind
 from pointdistill.recipes.recipe import FrameRecipe
 from pointdistill.reproduce.scales import EMBEDDED, Scale, SmallWorld
 from pointdistill.teachers.base import Teacher
@@ -46,7 +45,7 @@ class Needs:
 
     teachers: frozenset[str]
     shapes: bool
-    labelled: frozenset[str]
+    labelled: frozenset[Kind]
 
 
 @dataclass(frozen=True)
@@ -108,21 +107,22 @@ class Stores:
             self._prepare(self.scale.world, needs, workers)
 
     def _prepare(self, world: SmallWorld, needs: Needs, workers: int | None) -> None:
-        raw, frames = Layout(self.root / "world"), self.scale.base.frames
-        if needs.teachers or needs.labelled:
-            write_data(raw, world.rooms, workers)
+        raw, frames = self.root / "world", self.scale.base.frames
+        if needs.teachers:
+            write_recordings(raw / "recordings", world.rooms, workers)
         for teacher in sorted(needs.teachers):
             for name, split in ((FRAMES, "train"), (HELDOUT, "val")):
-                self._frames(raw.recordings, name, split, teacher, frames, workers)
+                self._frames(raw / "recordings", name, split, teacher, frames, workers)
         if needs.shapes:
             seeds = {"train": SEEDS["objects_pretrain"], "test": SEEDS["objects_heldout"]}
-            counts, points = {"train": world.shapes, "test": world.heldout_shapes}, 2048
-            write_shapenet55(self.root / "world" / "shapenet55", seeds, counts, points, workers)
+            counts, points = {"train": world.shapes, "test": world.heldout_shapes}, world.rooms.object_points
+            write_shapenet55(raw / SHAPES, seeds, counts, points, workers)
             for name, split in ((SHAPES, "train"), (HELDOUT_SHAPES, "test")):
-                prepare_shapes(self.root / "world" / "shapenet55", self.root / name, split, points)
-        folders = {"scenes": raw.scans, "objects": raw.modelnet, "parts": raw.shapenetpart}
+                prepare_shapes(raw / SHAPES, self.root / name, split, points)
         for kind in sorted(needs.labelled):
-            prepare_labels(folders[kind], self.root / LABELLED[kind], SPLITS, workers)
+            rooms = replace(world.rooms, train_objects=world.objects) if kind == "objects" else world.rooms
+            write_labelled(raw / kind, kind, rooms, workers)
+            prepare_labels(raw / kind, self.root / LABELLED[kind], SPLITS, workers)
 
     def _frames(
         self, recordings: Path, name: str, split: str, teacher: str, frames: FrameRecipe, workers: int | None

@@ -9,6 +9,7 @@ from pointdistill import __version__
 from pointdistill.console import console
 from pointdistill.files import write_json, write_text
 from pointdistill.host import host_facts
+from pointdistill.recipes.downstream.recipe import Kind
 from pointdistill.recipes.recipe import as_json
 from pointdistill.reproduce.published import Table
 from pointdistill.reproduce.results import SCHEMA, TableResult, claims, row_result
@@ -42,7 +43,9 @@ class Target(Protocol):
 
 def needs_of(runs: Iterable[Run], scale: Scale) -> Needs:
     """What runs read."""
-    teachers, shapes, labelled = set(), False, set()
+    teachers: set[str] = set()
+    labelled: set[Kind] = set()
+    shapes = False
     for run in runs:
         if isinstance(run, Comparison):
             continue

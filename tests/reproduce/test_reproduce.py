@@ -1,0 +1,80 @@
+"""A whole table at a tiny scale: run, written, printed, gone on with; nothing is done twice."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from tiny import tiny_scale
+
+from pointdistill.cli import main
+from pointdistill.engine.pretrain import CHECKPOINT
+from pointdistill.files import read_json
+from pointdistill.reproduce import reproduce
+from pointdistill.reproduce.published import TABLE_6
+from pointdistill.reproduce.results import TableResult
+from pointdistill.reproduce.runs import Place
+from pointdistill.reproduce.stores import Stores
+from pointdistill.reproduce.targets import DownstreamTable
+from pointdistill.typed_json import read_typed
+
+ROWS = ("Only reconstruction", "Only distillation")
+TABLE = replace(
+    TABLE_6,
+    rows=(*(row for row in TABLE_6.rows if row.label in ROWS), replace(TABLE_6.rows[0], label="printed", start=None)),
+    claims=(("Only distillation", "Only reconstruction"),),
+)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    out = tmp_path_factory.mktemp("reproduce")
+    scale = tiny_scale()
+    target = DownstreamTable(TABLE, scale, 2)
+    return out, scale, target, reproduce(target, scale, out)
+
+
+def test_every_figure_is_there(made):
+    path = made[-1]
+    result = read_typed(TableResult, json.loads(path.read_text()))
+    assert (result.table, result.scale, result.seeds) == ("table6", "small", 2)
+    for row in result.rows[:2]:
+        assert len(row.figures["accuracy"]) == len(row.probe) == 2 and len(row.second["accuracy"]) == 1
+        assert all(0 <= figure <= 100 for figure in row.figures["accuracy"])
+        assert row.backbone_parameters and row.method_parameters and row.method_parameters > row.backbone_parameters
+        assert len(row.heldout["prefix_r2"]) == len(row.heldout["svm_accuracy"]) == 2
+    assert result.rows[2].trained is False and result.rows[2].published["accuracy"] == 92.42
+    assert len(result.claims) == 1 and result.claims[0].published == 0.29
+    text = path.with_suffix(".md").read_text()
+    assert "| Only distillation | ScanNetV2 | 92.71 |" in text and "printed (not trained here)" in text
+    assert "## What the paper's rows say of each other" in text and "over 2 seeds" in text
+
+
+def test_figures_are_those_of_the_runs(made):
+    out, scale, target, path = made
+    place = Place(out, Stores(out / "data", scale), scale)
+    result = read_typed(TableResult, json.loads(path.read_text()))
+    runs = [run for run in target.runs() if getattr(run, "protocol", "") == "finetune" and run.seed == 1]
+    figures = sorted(round(100 * read_json(place.folder(run) / "result.json")["test"]["accuracy"], 3) for run in runs)
+    assert figures == sorted(row.figures["accuracy"][1] for row in result.rows[:2])
+
+
+def test_finished_runs_are_not_done_again_and_new_seeds_are(made, capsys):
+    out, scale, target, path = made
+    place = Place(out, Stores(out / "data", scale), scale)
+    times = {run: (place.folder(run) / "result.json").stat().st_mtime_ns for run in target.runs()}
+    capsys.readouterr()
+    assert reproduce(target, scale, out) == path
+    assert "all 14 runs of table6 are there" in capsys.readouterr().out
+    assert times == {run: (place.folder(run) / "result.json").stat().st_mtime_ns for run in target.runs()}
+    assert not list(out.glob(f"runs/pretrain/*/{CHECKPOINT}"))  # weights stay, checkpoints of finished runs go
+    fewer = DownstreamTable(TABLE, scale, 1)
+    reproduce(fewer, scale, out, estimate=True)
+    assert "8 runs, 2 of them pre-trainings; 8 are done" in capsys.readouterr().out
+
+
+def test_table_8_needs_no_run(tmp_path, capsys):
+    main(["reproduce", "table8", "--out", str(tmp_path)])
+    out = capsys.readouterr().out
+    assert "engine.epochs" in out and "clipcap-conceptual" in out
+    content = read_json(tmp_path / "tables" / "table8-small.json")
+    assert content["paper"]["engine.epochs"] == 250 and content["ours"]["engine.epochs"] == 4
