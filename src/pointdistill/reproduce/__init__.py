@@ -85,11 +85,12 @@ def reproduce(
         print_estimate(target.name, place, runs, machines.workers)
         return None
     with exclusive(out):
-        if all(place.result(run) is not None for run in runs):
+        if runs and all(place.result(run) is not None for run in runs):
             console.print(f"all {len(runs)} runs of {target.name} are there")
         else:
             stores.prepare(target.needs(), machines.workers)
-            _run([place.job(run) for run in runs], target.name, machines)
+            if runs:
+                _run([place.job(run) for run in runs], target.name, machines)
         return target.write(place)
 
 

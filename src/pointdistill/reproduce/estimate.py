@@ -88,6 +88,9 @@ def print_estimate(name: str, place: Place, runs: Sequence[Run], workers: int | 
     """Say it."""
     found, slots = estimate(place, runs), workers or (usable_cores() if place.device == "cpu" else 1)
     pretrainings = sum(isinstance(run, Pretraining) for run in runs)
+    if not runs:
+        console.print(f"{name} needs no runs")
+        return
     lines = [
         f"{name}, scale {place.scale.name}: {found.runs} runs, {pretrainings} of them pre-trainings; "
         f"{found.runs - found.missing} are done"
@@ -97,10 +100,11 @@ def print_estimate(name: str, place: Place, runs: Sequence[Run], workers: int | 
     if world is not None and found.missing and not (place.stores.root / "world").is_dir():
         seconds, size = seconds + _SMALL_DATA_SECONDS * 2 / slots, size + _SMALL_DATA_GIGABYTES
         lines.append(f"data: the embedded world will be written below {place.stores.root}")
-    lines.append(
-        f"time: about {_hours(seconds)} with {slots} at a time on {place.device}; disk: about {size:.1f} GB in "
-        f"{place.out}"
-    )
+    if found.missing:
+        lines.append(
+            f"time: about {_hours(seconds)} with {slots} at a time on {place.device}; disk: about {size:.1f} GB in "
+            f"{place.out}"
+        )
     if found.unknown:
         lines.append(f"not counted, since none has been run yet: {', '.join(found.unknown)}")
     for line in lines:

@@ -1,6 +1,6 @@
 """What can be reproduced: each target knows its runs, what data they read, and how to write what came out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -11,6 +11,8 @@ from pointdistill.files import write_json, write_text
 from pointdistill.host import host_facts
 from pointdistill.recipes.downstream.recipe import Kind
 from pointdistill.recipes.recipe import as_json
+from pointdistill.report.analyses import ProtocolFigures
+from pointdistill.reproduce.page import sheet_page
 from pointdistill.reproduce.published import Table
 from pointdistill.reproduce.results import SCHEMA, TableResult, claims, row_result
 from pointdistill.reproduce.runs import Comparison, Place, Pretraining, Run, row_runs
@@ -121,16 +123,29 @@ class DownstreamTable:
     def write(self, place: Place) -> Path:
         """Both forms into out/tables, and the table on the terminal."""
         result = self.result(place)
-        return write_sheet(place, self.name, asdict(result), sheet(result))
+        rows = [row for row in result.rows if row.trained]
+        drawn = ProtocolFigures(
+            self.table.title,
+            self.table.metric,
+            "%",
+            {
+                "fine-tuning": {row.label: row.figures[self.table.metric] for row in rows},
+                "linear probe": {row.label: row.probe for row in rows if row.probe},
+            },
+        )
+        return write_sheet(place, self.name, asdict(result), sheet(result), [drawn])
 
 
-def write_sheet(place: Place, name: str, content: dict[str, Any], shown: Sheet) -> Path:
-    """Write out/tables/NAME-SCALE.json and .md, and print the latter; the JSON file."""
+def write_sheet(
+    place: Place, name: str, content: dict[str, Any], shown: Sheet, protocols: Sequence[ProtocolFigures] = ()
+) -> Path:
+    """Write out/tables/NAME-SCALE.json, .md and .html, and print the tables; the JSON file."""
     folder = place.out / "tables"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}-{place.scale.name}.json"
     write_json(path, content)
     write_text(path.with_suffix(".md"), markdown(shown))
+    write_text(path.with_suffix(".html"), sheet_page(shown, protocols))
     print_sheet(shown, console)
-    console.print(f"{path}: the figures; {path.with_suffix('.md').name}: the tables", markup=False, soft_wrap=True)
+    console.print(f"{path}: the figures; beside it the tables (.md) and a page (.html)", markup=False, soft_wrap=True)
     return path

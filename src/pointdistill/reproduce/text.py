@@ -15,6 +15,10 @@ from pointdistill.report.figures import in_words
 from pointdistill.reproduce.results import Claim, RowResult, Spread, TableResult
 
 
+_LABELS = 44
+"""Characters that a row's label has on a line of the terminal."""
+
+
 @dataclass(frozen=True)
 class Grid:
     """Headings, and rows of as many cells; the first column is text, the others are numbers."""
@@ -128,6 +132,8 @@ def notes(result: TableResult) -> list[str]:
         "Claims: differences of the main column, paired by seed; two-sided t-test, p corrected by Holm over this "
         f"table's {len(result.claims)} claims; within noise: p is 0.05 or more.",
     ]
+    if result.scale == "small":
+        said.append("At the small scale the embedded world stands for all data sets, its objects for ShapeNet's.")
     if not result.voted and result.task == "classification":
         said.append("No votes in this table, as in the paper.")
     if result.voted:
@@ -167,8 +173,9 @@ def print_sheet(sheet: Sheet, console: Console) -> None:
         console.print(Text(sheet.title if number == 0 else grid.title, style="bold"), soft_wrap=True)
         table = RichTable(box=box.SIMPLE_HEAD, header_style="bold", padding=(0, 1), show_edge=False)
         for column, heading in enumerate(grid.headings):
-            cells = [row[column] for row in grid.rows] if column else []
+            cells = [row[column] for row in grid.rows]
             width = max(map(len, [*cells, *heading.split()]))
+            width = width if column else min(width, _LABELS)
             table.add_column(heading, justify="right" if column else "left", min_width=width, overflow="fold")
         for row in grid.rows:
             table.add_row(*map(Text, row))
