@@ -91,6 +91,7 @@ SMALLER = {
     "finetune": ["--epochs", "1", "--batch-size", "2"],
     "evaluate": [],
     "report": [],
+    "reproduce": [],
     "caption": [],
     "classify": [],
     "embed": [],
