@@ -17,6 +17,8 @@ TARGETS = TargetStatistics(torch.full((2, 3), 1.0), torch.full((2, 3), 0.5))
 CONFIG = PretrainConfig(epochs=2, batch_size=4, warmup_epochs=1, checkpoint_every=10, validate_every=1)
 MATCHES = torch.cat([torch.arange(12), torch.full((4,), -1)]).view(1, 16, 1).repeat(4, 1, 2)
 """Of the made-up clouds, which have nothing in common: as good as any."""
+CELLS = (torch.arange(256) % 3 - 1).view(4, 64)
+"""Of two cells, and outside."""
 FOLDER = Path(__file__).parent / "golden"
 
 
@@ -34,7 +36,7 @@ class Frames:
             for cloud in (points, second):
                 cloud[:, :, :1] *= stretch
             targets = points.std(1)[:, None, :].expand(-1, 2, -1).contiguous()
-            yield FrameBatch(points, targets, torch.arange(4) + 4 * step, second=second, matches=MATCHES)
+            yield FrameBatch(points, targets, torch.arange(4) + 4 * step, cells=CELLS, second=second, matches=MATCHES)
 
 
 def first_losses(config, out):

@@ -1,23 +1,33 @@
 """Preparation on a real dask cluster of this machine: a worker dies midway, then all of them, then the scheduler."""
 
+import json
 import os
 import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 from functools import partial
 
 import pytest
+import torch
 
 import build_scannet
+import job_functions
 from dask_cluster import DaskCluster
 from fake_teacher import DeadlyTeacher, StallingTeacher, factory
 from pointdistill import cluster
 from pointdistill.cli import main
-from pointdistill.cluster import cluster_executor
+from pointdistill.cluster import cluster_executor, worker_count
+from pointdistill.engine.jobs import Job, run_jobs
 from pointdistill.errors import PointdistillError
 from pointdistill.prepare import prepare_frames
+from pointdistill.reproduce import Machines, reproduce
+from pointdistill.reproduce.published import TABLE_5
+from pointdistill.reproduce.targets import DownstreamTable
 from pointdistill.store import FrameStore
+from pointdistill.tensors import load_tensors
+from tiny_scale import tiny_scale
 
 SCANS = [f"scene{number:04d}_00" for number in range(6)]
 
@@ -67,6 +77,35 @@ def test_a_killed_worker_loses_nothing_and_does_nothing_twice(dask, root, tmp_pa
     assert "18 frames of 6 scans" in capsys.readouterr().out
     stores = [FrameStore.open(tmp_path / name, verify=True) for name in ("command", "here")]
     assert stores[0].manifest_hash == stores[1].manifest_hash
+
+
+def test_tables_are_made_by_the_cluster_as_they_are_here(dask, tmp_path):
+    row = TABLE_5.row("From scratch")
+    scale, table = tiny_scale(), replace(TABLE_5, rows=(row,), reference=row.label, claims=())
+    target = DownstreamTable(table, scale, 1)
+    dask.start_worker(), dask.start_worker()
+    found = []
+    for name, machines in (("cluster", Machines(scheduler=dask.address)), ("here", Machines(workers=1))):
+        path = reproduce(target, scale, tmp_path / name, tmp_path / "data", machines=machines)
+        found.append(json.loads(path.read_text())["rows"])
+        runs = [tmp_path / name / "runs" / "finetune" / run.key for run in target.runs() if run.protocol == "finetune"]
+        found[-1].append([load_tensors(run / "model.safetensors")[0] for run in runs])
+    (row_there, (there,)), (row_here, (here,)) = found
+    assert row_there["figures"] == row_here["figures"] and row_there["probe"] == row_here["probe"]
+    assert all(torch.equal(there[name], here[name]) for name in here)
+
+
+def test_a_job_that_fails_there_is_one_line_here(dask, tmp_path):
+    dask.start_worker()
+    jobs = [
+        Job("one", job_functions.note, tmp_path / "a"),
+        Job("two", job_functions.fail, tmp_path / "b", needs=("one",)),
+    ]
+    with cluster_executor(dask.address) as executor:
+        assert worker_count(executor) >= 1
+        with pytest.raises(PointdistillError, match=r"^the third shelf is empty$"):
+            run_jobs(jobs, "test", executor=executor, slots=2)
+    assert (tmp_path / "a" / "done.txt").exists()
 
 
 def test_deaths_without_end_and_a_lost_scheduler_are_one_line_each(dask, root, tmp_path):

@@ -13,6 +13,7 @@ from pointdistill.errors import RecipeError, TrainingDiverged
 from pointdistill.methods.distill import Distill, DistillConfig
 from pointdistill.methods.distill_reconstruction import DistillReconstructionConfig
 from pointdistill.methods.dvae import DVAEConfig
+from pointdistill.methods.local_alignment import LocalAlignmentConfig
 from pointdistill.methods.point_bert import PointBERTConfig
 from pointdistill.methods.point_contrast import PointContrastConfig
 from pointdistill.methods.point_mae import FrozenEncoderMAE, PointMAE, PointMAEConfig
@@ -89,6 +90,7 @@ GOLDEN = {
     "distill_reconstruction": DistillReconstructionConfig(DISTILL, replace(MASKING, mask_at="output")),
     "dvae": TOKENIZER,
     "point_bert": PointBERTConfig(TOKENIZER, contrast_width=6, queue=10),
+    "local_alignment": LocalAlignmentConfig(hidden=16),
     "point_contrast": PointContrastConfig(temperature=0.5),  # less steep than 0.07: rounding stays small
 }
 

@@ -4,7 +4,6 @@ import json
 from dataclasses import replace
 
 import pytest
-from tiny import tiny_scale
 
 from pointdistill.cli import main
 from pointdistill.engine.pretrain import CHECKPOINT
@@ -16,6 +15,7 @@ from pointdistill.reproduce.runs import Place
 from pointdistill.reproduce.stores import Stores
 from pointdistill.reproduce.targets import DownstreamTable
 from pointdistill.typed_json import read_typed
+from tiny_scale import tiny_scale
 
 ROWS = ("Only reconstruction", "Only distillation")
 TABLE = replace(

@@ -14,7 +14,6 @@ from pointdistill.report.comparison import difference_text, p_text
 from pointdistill.report.figures import in_words
 from pointdistill.reproduce.results import Claim, RowResult, Spread, TableResult
 
-
 _LABELS = 44
 """Characters that a row's label has on a line of the terminal."""
 
