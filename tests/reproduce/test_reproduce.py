@@ -9,6 +9,9 @@ from pointdistill.cli import main
 from pointdistill.engine.pretrain import CHECKPOINT
 from pointdistill.files import read_json
 from pointdistill.reproduce import reproduce
+from pointdistill.reproduce.efficiency import LabelEfficiency
+from pointdistill.reproduce.figures import DetectionFigure, SamplingFigure
+from pointdistill.reproduce.others import PerClass, ReconstructionTable
 from pointdistill.reproduce.published import TABLE_6
 from pointdistill.reproduce.results import TableResult
 from pointdistill.reproduce.runs import Place
@@ -70,6 +73,42 @@ def test_finished_runs_are_not_done_again_and_new_seeds_are(made, capsys):
     fewer = DownstreamTable(TABLE, scale, 1)
     reproduce(fewer, scale, out, estimate=True)
     assert "8 runs, 2 of them pre-trainings; 8 are done" in capsys.readouterr().out
+
+
+def test_boxes_by_class_and_as_a_page(made):
+    """Table 9 and Figure 3 from the same detector, whose pre-training Table 6 has run."""
+    out, scale, _, _ = made
+    content = read_json(reproduce(PerClass(scale, 1), scale, out))
+    assert content["published"]["Distillation"]["bookshelf"] == 50.6
+    assert all(len(figures) == 1 for found in content["figures"].values() for figures in found.values())
+    text = (out / "tables" / "table9-small.md").read_text()
+    assert "| bookshelf | 43.8 | 50.6 |" in text
+    page = reproduce(DetectionFigure(scale, 1), scale, out).with_name("analyses.html")
+    assert "Detected boxes (Figure 3)" in page.read_text() and len(list(page.parent.glob("examples/detection-*"))) == 2
+
+
+def test_draws_of_points_as_a_page(made):
+    out, scale, _, _ = made
+    page = reproduce(SamplingFigure(scale, 1), scale, out).with_name("analyses.html")
+    assert "A cloud and draws of it (Figure 4)" in page.read_text()
+
+
+def test_label_efficiency_is_drawn_and_tabulated(made):
+    out, scale, _, _ = made
+    path = reproduce(LabelEfficiency(scale, 1, starts=("scratch",)), scale, out)
+    figures = read_json(path)["figures"]
+    assert set(figures) == {"finetune", "probe"} and set(figures["finetune"]["scratch"]) == {"50 %", "100 %"}
+    assert "Fewer labels" in (out / "figures" / "label-efficiency-small" / "analyses.html").read_text()
+
+
+def test_reconstruction_losses_of_each_seed(made):
+    out, scale, _, _ = made
+    content = read_json(reproduce(ReconstructionTable(scale, 2), scale, out))
+    for column in ("chamfer", "new_decoder"):
+        rows = content["columns"][column]
+        assert all(len(values) == 2 and min(values) > 0 for values in rows.values())
+    assert content["published"]["reconstruction"] == 3.95e-4
+    assert "Seed 1: with its decoder never trained" in (out / "tables" / "table7-small.md").read_text()
 
 
 def test_table_8_needs_no_run(tmp_path, capsys):

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from pointdistill import __version__
+from pointdistill.report.analyses import Analyses, LabelCurves
+from pointdistill.reproduce.figures import write_page
 from pointdistill.reproduce.published import EFFICIENCY, SCRATCH
 from pointdistill.reproduce.results import run_facts
 from pointdistill.reproduce.runs import Downstream, Place, Run, pretraining
@@ -21,12 +24,13 @@ class LabelEfficiency:
     scale: Scale
     seeds: int
     name: str = "label-efficiency"
+    starts: tuple[str, ...] = EFFICIENCY
 
     def cells(self) -> dict[tuple[str, str, float], list[Downstream]]:
         """The runs of each protocol, start and share of the labels."""
         scale, recipe = self.scale, self.scale.tasks[_TASK]
         found = {}
-        for start in EFFICIENCY:
+        for start in self.starts:
             for fraction in scale.fractions:
                 labels = None if fraction == 1 else max(1, round(fraction * scale.objects_a_class))
                 for protocol in ("finetune", "probe"):
