@@ -98,6 +98,8 @@ class MomentumCopy(nn.Module):
         momentum: share of its own weights that it keeps at a step.
     """
 
+    network: Any
+
     def __init__(self, network: nn.Module, momentum: float):
         super().__init__()
         self.network = deepcopy(network).requires_grad_(False)

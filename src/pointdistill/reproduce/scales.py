@@ -134,7 +134,7 @@ def paper_scale() -> Scale:
         probes=ProbeSettings(),
         votes=classification.task,
         teacher="clipcap:WEIGHTS@CLIP",
-        teachers={"no-captions": "clip-feature:CLIP", "local": "clip-patches:CLIP"},
+        teachers={"no-captions": "clip-feature:CLIP", "local": "clip-patches:CLIP", "imagenet": "imagenet"},
         seeds=3,
         second=3,
         world=None,

@@ -9,10 +9,12 @@ from pointdistill.errors import DataError
 from pointdistill.files import exclusive
 from pointdistill.prepare import prepare_frames, prepare_labels
 from pointdistill.prepare_shapes import prepare_shapes
+from pointdistill.pretraining import require_papers_store
 from pointdistill.quickstart.data import SPLITS, write_labelled, write_recordings
 from pointdistill.recipes.downstream.recipe import DownstreamRecipe, Kind
-from pointdistill.recipes.recipe import FrameRecipe
-from pointdistill.reproduce.scales import EMBEDDED, Scale, SmallWorld
+from pointdistill.recipes.recipe import FrameRecipe, PretrainRecipe
+from pointdistill.reproduce.scales import DISTILL, EMBEDDED, Scale, SmallWorld
+from pointdistill.store import FrameStore
 from pointdistill.teachers.base import Teacher
 from pointdistill.teachers.named import teacher_factory
 from pointdistill.world.objects import write_shapenet55
@@ -73,11 +75,19 @@ class Stores:
         """Whose targets they are, as stores know the teacher."""
         if self.scale.world is not None:
             return factory_of(teacher)().identity
-        kind = next((kind for kind, spec in self.scale.teachers.items() if spec == teacher), "distill")
-        return self.scale.pretraining(kind, 0).teacher
+        return self._learning_from(teacher).teacher
+
+    def _learning_from(self, teacher: str) -> PretrainRecipe:
+        kind = next((kind for kind, spec in self.scale.teachers.items() if spec == teacher), DISTILL)
+        return self.scale.pretraining(kind, 0)
 
     def require(self, needs: Needs) -> None:
-        """Raises DataError for the first store that lacks, with the command that prepares it."""
+        """Whether the user's stores hold all that is needed.
+
+        Raises:
+            DataError: one that lacks, with the command that prepares it.
+            RecipeError: its frames are others than the paper's.
+        """
         for teacher in sorted(needs.teachers):
             for name in (FRAMES, HELDOUT):
                 self._require(name, teacher)
@@ -85,6 +95,8 @@ class Stores:
                     targets.choose(self.root / name, self.identity(teacher))
                 except DataError as error:
                     self._missing(name, teacher, error.problem)
+            store = FrameStore.open(self.root / FRAMES, self.identity(teacher))
+            require_papers_store(self._learning_from(teacher), store)
         if needs.shapes:
             for name in (SHAPES, HELDOUT_SHAPES):
                 self._require(name)
