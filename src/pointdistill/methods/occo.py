@@ -13,7 +13,7 @@ global feature, first coarsely, then finely. Chamfer distances of both, the fine
   never the room behind it.
 - Where fewer points are seen than the encoder reads, all are repeated in turn (theirs: some at random).
 - The encoder is the backbone, without a class token; a linear layer and a maximum over its tokens give the feature.
-- The weight's steps are at epochs, since all methods are told the epoch and not the step.
+- The weight's steps are at shares of the training, so that they move with its length.
 - The grid's half edge is PCN's 0.05, as in their model; their PyTorch script passes 0.5.
 """
 
@@ -48,7 +48,8 @@ class OccoConfig:
         points_per_pixel: of the camera, see `geometry.visible_points`.
         slack: how far behind the nearest point others are seen, see there.
         fine_weights: of the fine cloud's distance in the loss, one after the other.
-        fine_epochs: epochs at which each next weight begins (theirs: steps 10,000, 20,000 and 50,000).
+        fine_from: shares of the training at which each next weight begins (theirs: steps 10,000, 20,000 and 50,000 of
+            153,800).
     """
 
     learns_from_teacher: ClassVar[bool] = False
@@ -60,15 +61,15 @@ class OccoConfig:
     points_per_pixel: float = 16.0
     slack: float = 2.0
     fine_weights: tuple[float, float, float, float] = (0.01, 0.1, 0.5, 1.0)
-    fine_epochs: tuple[float, float, float] = (3.25, 6.5, 16.25)
+    fine_from: tuple[float, float, float] = (0.065, 0.13, 0.325)
 
     def build(self, backbone: PointTransformer, targets: TargetStatistics | None = None) -> "Occo":
         """The method around a backbone."""
         return Occo(self, backbone)
 
-    def fine_weight(self, epoch: int) -> float:
-        """The fine cloud's weight in an epoch, counted from 0."""
-        return self.fine_weights[bisect_right(self.fine_epochs, epoch)]
+    def fine_weight(self, progress: float) -> float:
+        """The fine cloud's weight after a share of the training."""
+        return self.fine_weights[bisect_right(self.fine_from, progress)]
 
 
 class Occo(nn.Module):
@@ -113,7 +114,7 @@ class Occo(nn.Module):
         """Coarse distance plus the weighted fine one."""
         noise = occlusion_noise(draw, batch.points, self.backbone)
         coarse, fine = (each.mean() for each in self.distances(batch.points, noise))
-        loss = coarse + self.config.fine_weight(draw.epoch) * fine
+        loss = coarse + self.config.fine_weight(draw.progress) * fine
         return Losses(loss, {"chamfer_coarse": coarse, "chamfer_fine": fine})
 
     @torch.no_grad()

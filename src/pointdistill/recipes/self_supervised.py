@@ -65,10 +65,9 @@ def occo(recipe: PretrainRecipe) -> PretrainRecipe:
     """OcCo: half as many points read and made as a cloud has; the decoder as wide to the backbone as at the paper's
     sizes. The fine cloud's weight grows at the shares of training at which it did on ModelNet40 (10,000, 20,000 and
     50,000 steps, of 50 epochs of 98,430 views in batches of 32)."""
-    width, points, epochs = recipe.backbone.width, recipe.frames.points, recipe.engine.epochs
+    width, points = recipe.backbone.width, recipe.frames.points
     completion = CompletionConfig(feature=1024 * width // 384, coarse=points // 32, hidden=512 * width // 384)
-    fine_epochs = (0.065 * epochs, 0.13 * epochs, 0.325 * epochs)
-    return with_method(recipe, "occo", OccoConfig(completion, input_points=points // 2, fine_epochs=fine_epochs))
+    return with_method(recipe, "occo", OccoConfig(completion, input_points=points // 2))
 
 
 def point_contrast(recipe: PretrainRecipe) -> PretrainRecipe:

@@ -70,6 +70,6 @@ def occo_shapenet55() -> PretrainRecipe:
     cosine instead of a factor of 0.7 every 20 epochs; 300 epochs of one view, about as many steps as their 50 on all
     views."""
     completion = CompletionConfig(coarse=512)
-    recipe = shapenet55("occo-shapenet55", OccoConfig(completion, fine_epochs=(7.6, 15.3, 38.2)))
+    recipe = shapenet55("occo-shapenet55", OccoConfig(completion, fine_from=(0.025, 0.051, 0.127)))
     engine = replace(recipe.engine, batch_size=32, lr=1e-4, weight_decay=0.0, warmup_epochs=0)
     return replace(recipe, frames=replace(recipe.frames, points=8192), engine=engine)
