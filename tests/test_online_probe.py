@@ -97,7 +97,8 @@ def test_every_method_is_probed_and_learns_the_same(recipe, stores, objects, tmp
     assert rows == result["curve"] and all({"prefix_r2", "svm_accuracy", "probe_seconds"} <= set(row) for row in rows)
     about = json.loads((tmp_path / "probed" / "run.json").read_text())["probes"]
     store = manifest.file_sha256(objects / "manifest.json")
-    assert about == {"every": 1, "train_frames": 6, "heldout_frames": 6, "objects": store, "labels": None}
+    counts = {"every": 1, "train_frames": 6, "heldout_frames": 6, "labels": None}
+    assert about == {**counts, "objects": store, "teacher": "mean colour"}
     card = (tmp_path / "probed" / "model_card.md").read_text()
     assert f"| r2 of the prefix from frozen features | {rows[-1]['prefix_r2']:.4f} |" in card
     assert f"accuracy of an SVM on frozen features {rows[-1]['svm_accuracy']:.3f}" in summary(result)

@@ -47,6 +47,8 @@ class ProbeSettings:
         every: steps between probes; the last step is probed too. None: five times a run, at validations.
         objects: a store of labelled objects (`prepare --labels`) for `svm_accuracy`; None leaves that out.
         labels: so many labelled objects a class train the machine; None: all.
+        teacher: whose targets `prefix_r2` is of, an identity; None: the run's own. Only figures of the same teacher's can
+            be compared.
         train_frames: most frames of the training store that the regression is fitted on, evenly over it.
         heldout_frames: most held-out frames that it is tested on.
     """
@@ -54,6 +56,7 @@ class ProbeSettings:
     every: int | None = None
     objects: Path | None = None
     labels: int | None = None
+    teacher: str | None = None
     train_frames: int = 1024
     heldout_frames: int = 512
 
@@ -118,9 +121,15 @@ def open_probes(
     """
     frames, objects, about = None, None, {}
     if train.has_targets and heldout is not None and min(len(train), len(heldout)) > 1:
+        if settings.teacher is not None:
+            train, heldout = (FrameStore.open(store.path, settings.teacher) for store in (train, heldout))
         fitted = probe_frames(recipe.frames, train, settings.train_frames)
         frames = fitted, probe_frames(recipe.frames, heldout, settings.heldout_frames)
-        about |= {"train_frames": len(frames[0].indices), "heldout_frames": len(frames[1].indices)}
+        about |= {
+            "teacher": train.teacher["identity"],
+            "train_frames": len(frames[0].indices),
+            "heldout_frames": len(frames[1].indices),
+        }
     task = _task(recipe.backbone)
     if settings.objects is not None:
         require_scikit_learn()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pointdistill import __version__
+from pointdistill.files import read_json
 from pointdistill.host import host_facts
 from pointdistill.metrics.significance import holm, mean_std, paired
 from pointdistill.recipes.recipe import as_json
@@ -171,7 +172,7 @@ def row_result(table: Table, row: Row, place: Place, seeds: int) -> RowResult:
         second=second,
         probe=[100 * _finished(place, run)["test"][table.metric] for run in runs.probes],
         spread=spread(figures[table.metric], second.get(table.metric, []), bool(runs.pretrainings)),
-        heldout=_heldout(trained),
+        heldout=_heldout(trained, [read_json(place.folder(run) / "run.json") for run in runs.pretrainings], place),
         backbone_parameters=tuned[0]["parameters"]["backbone"],
         method_parameters=trained[0]["parameters"]["method"] if trained else None,
         pretraining_seconds=_mean([one["seconds"] + one.get("first", {}).get("seconds", 0) for one in trained]),
@@ -202,9 +203,15 @@ def _figures(
     return found
 
 
-def _heldout(results: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
+def _heldout(
+    results: Sequence[dict[str, Any]], cards: Sequence[dict[str, Any]], place: Place
+) -> dict[str, list[float]]:
+    """The last figures along the way; how much features tell of a prefix only where it is the base's teacher's."""
     last = [result["heldout"] | result["probed"] for result in results]
-    return {name: [figures[name] for figures in last] for name in (last[0] if last else ())}
+    asked = {card["probes"].get("teacher", card["teacher"]["identity"]) for card in cards if "probes" in card}
+    comparable = asked == {place.stores.identity(place.scale.teacher)}
+    names = [name for name in (last[0] if last else ()) if name != "prefix_r2" or comparable]
+    return {name: [figures[name] for figures in last] for name in names}
 
 
 def _by_class(results: Sequence[dict[str, Any]], key: str) -> dict[str, float]:

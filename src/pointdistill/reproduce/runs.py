@@ -234,7 +234,8 @@ def pretrain_job(folder: Path, report: Report, run: Pretraining, place: Place) -
     teacher = scale.teacher_of(run.start)
     data, heldout = stores.frames(teacher)
     identity = None if teacher is None else stores.identity(teacher)
-    probes = replace(scale.probes, objects=stores.root / LABELLED["objects"])
+    told = None if teacher is None else stores.identity(scale.teacher)  # the same for all rows
+    probes = replace(scale.probes, objects=stores.root / LABELLED["objects"], teacher=told)
     result = run_pretrain(
         run.recipe, data, heldout, folder, report, device=place.device, teacher=identity, probes=probes
     )

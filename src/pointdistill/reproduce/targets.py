@@ -54,7 +54,7 @@ def needs_of(runs: Iterable[Run], scale: Scale) -> Needs:
         if isinstance(run, Pretraining):
             teacher = scale.teacher_of(run.start)
             shapes = shapes or teacher is None
-            teachers |= set() if teacher is None else {teacher}
+            teachers |= set() if teacher is None else {teacher, scale.teacher}  # the latter is what probes ask for
             labelled.add("objects")  # the probe's
         else:
             labelled.add(run.recipe.store)
