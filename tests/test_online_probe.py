@@ -10,6 +10,8 @@ import pytest
 import torch
 
 import build_labelled
+import build_scannet
+from fake_teacher import MeanColourTeacher, factory
 from pointdistill import manifest
 from pointdistill.datasets.objects import ObjectSet
 from pointdistill.engine.log import read_log
@@ -18,7 +20,7 @@ from pointdistill.labelled import open_labelled
 from pointdistill.loader import FrameLoader
 from pointdistill.models.point_transformer import PointTransformer
 from pointdistill.online_probe import ProbeSettings, open_probes, prefix_r2, probe_frames
-from pointdistill.prepare import open_objects
+from pointdistill.prepare import open_objects, prepare_frames
 from pointdistill.pretraining import run_pretrain, summary
 from pointdistill.recipes.named import pretraining_recipes
 from pointdistill.recipes.paper import paper
@@ -77,6 +79,28 @@ def test_prefix_r2_by_hand(stores, backbone):
     probes = open_probes(ProbeSettings(), recipe, train, heldout, 230)
     assert probes is not None and probes.every == 50  # five a run at most, at validations
     assert probes.figures(backbone) == {"prefix_r2": pytest.approx(found.r2, abs=1e-9)}
+
+
+class Brightness(MeanColourTeacher):
+    """Half of what the other one says."""
+
+    identity = "brightness-1"
+
+    def targets(self, images):
+        return super().targets(images)[:, :1]
+
+
+def test_probes_may_be_of_another_teacher_than_the_run(tmp_path, backbone):
+    root = build_scannet.write_data_set(tmp_path / "scannet", ["scene0000_00", "scene0001_00"], frames=6)
+    for teacher in (factory(), Brightness):
+        prepare_frames(root, tmp_path / "store", teacher, every=1, points=200, workers=1)
+    store = FrameStore.open(tmp_path / "store", "mean-colour-1")
+    own, others = (
+        open_probes(ProbeSettings(1, teacher=name), distillation(), store, store, 2) for name in (None, "brightness-1")
+    )
+    assert own is not None and others is not None
+    assert (own.about["teacher"], others.about["teacher"]) == ("mean-colour-1", "brightness-1")
+    assert own.figures(backbone) != others.figures(backbone)
 
 
 def test_frames_are_spread_over_the_store_and_no_more_than_asked_for(stores):

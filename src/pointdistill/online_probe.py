@@ -47,7 +47,7 @@ class ProbeSettings:
         every: steps between probes; the last step is probed too. None: five times a run, at validations.
         objects: a store of labelled objects (`prepare --labels`) for `svm_accuracy`; None leaves that out.
         labels: so many labelled objects a class train the machine; None: all.
-        teacher: whose targets `prefix_r2` is of, an identity; None: the run's own. Only figures of the same teacher's can
+        teacher: whose targets `prefix_r2` is of, an identity; None: the run's own. Only figures of one teacher can
             be compared.
         train_frames: most frames of the training store that the regression is fitted on, evenly over it.
         heldout_frames: most held-out frames that it is tested on.
