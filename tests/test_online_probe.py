@@ -85,9 +85,10 @@ class Brightness(MeanColourTeacher):
     """Half of what the other one says."""
 
     identity = "brightness-1"
+    target_shape = (2, 1)
 
     def targets(self, images):
-        return super().targets(images)[:, :1]
+        return super().targets(images)[..., :1]
 
 
 def test_probes_may_be_of_another_teacher_than_the_run(tmp_path, backbone):
