@@ -43,15 +43,16 @@ def pretrain(
     probe_every: Annotated[int | None, arg(metavar="STEPS")] = None,
     objects: Path | None = None,
 ):
-    """Distil the teacher's targets in a store into a backbone; goes on from the last checkpoint in OUT.
+    """Pre-train a backbone on a store, by distillation or another method; goes on from the last checkpoint in OUT.
 
     On several processes: torchrun --nproc-per-node N -m pointdistill pretrain ... learns the same.
 
     Args:
         recipe: `paper` is Table 8, `quickstart` the small one; with -tokens or -pooled (no concepts), -no-captions,
             -local, -untied or -mix one thing is changed, as in Table 5; with -reconstruction-output, -both-output (or
-            -input: where the mask is) it is Table 6's (docs/paper.md).
-            `point-mae-shapenet55` reconstructs shapes, and needs no targets.
+            -input: where the mask is) it is Table 6's. With -point-mae, -point-bert, -mask-point, -occo, -cross-point,
+            -point-contrast or -depth-contrast it is another method on the same frames; `point-mae-shapenet55` and its
+            like learn from shapes, and need no targets. All of them: docs/reproduce.md; an unknown one lists them.
         data: store written by `prepare`.
         out: folder of log, checkpoints and backbone.safetensors.
         heldout: store of other scans, for the held-out R^2; without it figures are of some frames trained on.
