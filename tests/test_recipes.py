@@ -377,16 +377,13 @@ def test_local_alignment_takes_two_steps(tmp_path):
         load_distilled(tmp_path / "run")
 
 
-SELF_SUPERVISED = {"point-mae": {"chamfer"}, "point-bert": {"cross_entropy", "accuracy"}}
 SELF_SUPERVISED = {
     "point-mae": {"chamfer"},
+    "point-bert": {"cross_entropy", "accuracy"},
     "mask-point": {"focal", "accuracy"},
     "occo": {"chamfer_coarse", "chamfer_fine"},
-}
-SELF_SUPERVISED = {"point-mae": {"chamfer"}, "point-contrast": {"match_retrieval"}}
-SELF_SUPERVISED = {
-    "point-mae": {"chamfer"},
     "cross-point": {"retrieval", "image_retrieval"},
+    "point-contrast": {"match_retrieval"},
     "depth-contrast": {"retrieval"},
 }
 """What each of the other methods measures on held-out frames, by the end of its recipes' names."""
