@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from pointdistill.geometry import drop_cuboid, random_cuboid, repeat_kept
+from pointdistill.geometry import drop_cuboid, random_cuboid
 
 
 def clouds(batch=6, points=90):
@@ -42,10 +42,3 @@ def test_drop_cuboid_leaves_out_what_surrounds_a_point_that_was_kept():
         assert 0 < outside.sum() < len(own)
         assert np.array_equal(left[there], outside) and not left[~there].any()
     assert torch.equal(drop_cuboid(points, kept, number, 0.0), kept)
-
-
-def test_repeat_kept_goes_round():
-    points, _ = clouds(2, 5)
-    kept = torch.tensor([[False, True, False, True, False], [True] * 5])
-    again = repeat_kept(points, kept)
-    assert torch.equal(again[0], points[0, [1, 3, 1, 3, 1]]) and torch.equal(again[1], points[1])

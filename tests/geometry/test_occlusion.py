@@ -61,9 +61,16 @@ def test_a_wall_hides_what_is_behind_it_and_units_do_not_matter():
 def test_resampling_takes_those_kept_once_before_any_of_them_twice(count):
     points = torch.randn(3, 50, 3, generator=generator())
     kept = torch.rand(3, 50, generator=generator(1)) < torch.tensor([[0.3], [0.6], [1.1]])
-    taken = resample_kept(points, kept, torch.rand(3, 50, generator=generator(2)), count)
+    taken = resample_kept(points, kept, count, torch.rand(3, 50, generator=generator(2)))
     assert taken.shape == (3, count, 3)
     for cloud, mask, found in zip(points, kept, taken, strict=True):
         times = np.array([(found == point).all(1).sum().item() for point in cloud])
         assert times.sum() == count and not times[~mask.numpy()].any()
         assert times[mask.numpy()].max() - times[mask.numpy()].min() <= 1
+
+
+def test_resampling_without_noise_goes_round_in_order():
+    points = torch.randn(2, 5, 3, generator=generator())
+    kept = torch.tensor([[False, True, False, True, False], [True] * 5])
+    again = resample_kept(points, kept, 5)
+    assert torch.equal(again[0], points[0, [1, 3, 1, 3, 1]]) and torch.equal(again[1], points[1])

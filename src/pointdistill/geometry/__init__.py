@@ -18,13 +18,14 @@ from pointdistill.geometry.boxes import (
 )
 from pointdistill.geometry.cameras import project, transform, unproject
 from pointdistill.geometry.chamfer import chamfer_l1, chamfer_l2
-from pointdistill.geometry.cuboids import drop_cuboid, random_cuboid, repeat_kept
+from pointdistill.geometry.cuboids import drop_cuboid, random_cuboid
 from pointdistill.geometry.fps import farthest_point_sample
 from pointdistill.geometry.interpolation import interpolate, three_nearest
 from pointdistill.geometry.neighbours import knn, knn_features, squared_distances
 from pointdistill.geometry.normalisation import UnitSphere, to_unit_sphere
-from pointdistill.geometry.occlusion import camera_turns, resample_kept, visible_points
+from pointdistill.geometry.occlusion import camera_turns, visible_points
 from pointdistill.geometry.patches import Patches, gather, group_patches
+from pointdistill.geometry.resampling import resample_kept
 
 __all__ = [
     "Patches",
@@ -51,7 +52,6 @@ __all__ = [
     "points_in_boxes",
     "project",
     "random_cuboid",
-    "repeat_kept",
     "resample_kept",
     "squared_distances",
     "three_nearest",

@@ -58,12 +58,3 @@ def drop_cuboid(
     centre = gather(points, ((kept.cumsum(1) == place[:, None]) & kept).int().argmax(1)[:, None])
     inside = ((points - centre).abs() < ((high - low) * edge / 2)[:, None]).all(-1)
     return kept & ~inside
-
-
-def repeat_kept(
-    points: Float[Tensor, "batch points 3"], kept: Bool[Tensor, "batch points"]
-) -> Float[Tensor, "batch points 3"]:
-    """The points kept, in their order, over and over until there are as many as before. (At least one is kept.)"""
-    order = (~kept).int().argsort(dim=1, stable=True)
-    turns = torch.arange(points.shape[1], device=points.device) % kept.sum(1, keepdim=True)
-    return gather(points, order.gather(1, turns))

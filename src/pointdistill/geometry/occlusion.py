@@ -6,8 +6,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from pointdistill.geometry.patches import gather
-
 
 def camera_turns(angles: Float[Tensor, "batch 3"]) -> Float[Tensor, "batch 3 3"]:
     """Rotations about x, then y, then z.
@@ -71,22 +69,3 @@ def _product(rows: Tensor, turns: Tensor) -> Tensor:
 def _pixel(tangent: Tensor, opening: float, pixels: int) -> Int[Tensor, "batch points"]:
     """Row or column of what lies in this direction."""
     return ((tangent / opening + 1.0) * (pixels / 2)).long().clamp_(0, pixels - 1)
-
-
-def resample_kept(
-    points: Float[Tensor, "batch points 3"],
-    kept: Bool[Tensor, "batch points"],
-    noise: Float[Tensor, "batch points"],
-    count: int,
-) -> Float[Tensor, "batch count 3"]:
-    """`count` of the points kept, in random order; where there are fewer, all of them again and again.
-
-    Args:
-        points: clouds.
-        kept: which points may be taken, at least one in each cloud.
-        noise: uniform numbers in [0, 1), which decide the order.
-        count: how many.
-    """
-    order = torch.where(kept, noise, noise + 1.0).argsort(dim=1)
-    turn = torch.arange(count, device=points.device) % kept.sum(1, keepdim=True)
-    return gather(points, order.gather(1, turn))

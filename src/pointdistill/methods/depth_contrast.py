@@ -25,7 +25,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pointdistill.batch import FrameBatch
-from pointdistill.geometry import drop_cuboid, random_cuboid, repeat_kept
+from pointdistill.geometry import drop_cuboid, random_cuboid, resample_kept
 from pointdistill.losses import Losses
 from pointdistill.methods.base import Draw, TargetStatistics
 from pointdistill.methods.contrast import MomentumCopy, MomentumQueue, Retrieval, encode, info_nce, view_noise
@@ -118,7 +118,7 @@ class DepthContrast(nn.Module):
         numbers = torch.from_numpy(drawn).to(points.device)
         tries = numbers[:, :-1].unflatten(1, (_TRIES, 4))
         kept = random_cuboid(points, tries, config.crop, config.aspect, config.least)
-        return repeat_kept(points, drop_cuboid(points, kept, numbers[:, -1], config.drop))
+        return resample_kept(points, drop_cuboid(points, kept, numbers[:, -1], config.drop), points.shape[1])
 
     def forward(self, batch: FrameBatch, draw: Draw) -> Losses:
         """The loss of a batch; in training its keys join the queue."""

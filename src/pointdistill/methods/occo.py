@@ -93,7 +93,7 @@ class Occo(nn.Module):
         """
         config, turns = self.config, camera_turns(2 * math.pi * angles)
         seen = visible_points(points, turns, config.camera_distance, config.points_per_pixel, config.slack)
-        return resample_kept(points, seen, noise, config.input_points)
+        return resample_kept(points, seen, config.input_points, noise)
 
     def distances(
         self, points: Float[Tensor, "batch points 3"], noise: Float[Tensor, "batch numbers"]
