@@ -53,7 +53,7 @@ def _figures(result: TableResult) -> Grid:
     measured = [column for column in result.columns if any(column in row.figures for row in result.rows)]
     headings = ["row", "pre-trained on", *(f"paper, {in_words(column)}" for column in printed)]
     headings += [f"ours, {column_name(column, result)}" for column in measured]
-    headings += ["linear probe", "std between pre-trainings", "between fine-tunings"]
+    headings += ["linear probe", "std between pre-trainings", "std between fine-tunings"]
     rows = [
         [
             _label(row),
@@ -133,6 +133,11 @@ def notes(result: TableResult) -> list[str]:
     ]
     if result.scale == "small":
         said.append("At the small scale the embedded world stands for all data sets, its objects for ShapeNet's.")
+    if any("prefix_r2" in row.heldout for row in result.rows):
+        said.append(
+            "Prefix r2: how much of the teacher's prefix a ridge regression finds in frozen features, on held-out frames; "
+            "of a row with another teacher only where that row was asked for the same prefix."
+        )
     if not result.voted and result.task == "classification":
         said.append("No votes in this table, as in the paper.")
     if result.voted:
