@@ -135,7 +135,7 @@ def notes(result: TableResult) -> list[str]:
         said.append("At the small scale the embedded world stands for all data sets, its objects for ShapeNet's.")
     if any("prefix_r2" in row.heldout for row in result.rows):
         said.append(
-            "Prefix r2: how much of the teacher's prefix a ridge regression finds in frozen features, on held-out frames; "
+            "Prefix r2: how much of the teacher's prefix a ridge regression finds in frozen features, held-out frames; "
             "of a row with another teacher only where that row was asked for the same prefix."
         )
     if not result.voted and result.task == "classification":
