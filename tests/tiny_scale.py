@@ -30,7 +30,7 @@ def tiny_scale(**changes) -> Scale:
         objects_a_class=2,
         fractions=(0.5, 1.0),
         seeds=2,
-        second=1,
+        second=dict.fromkeys(whole.second, 1),
         world=SmallWorld(world, objects=2, shapes=2, heldout_shapes=1),
     )
     return replace(chosen, **changes)

@@ -8,12 +8,15 @@ import pytest
 from pointdistill.errors import DataError, RecipeError
 from pointdistill.recipes.recipe import first_stage
 from pointdistill.reproduce import run_reproduce
+from pointdistill.reproduce.estimate import estimate
 from pointdistill.reproduce.named import names, target_of
 from pointdistill.reproduce.published import SCRATCH, TABLE_5, TABLE_9, TABLE_9_CLASSES, TABLES
 from pointdistill.reproduce.results import RowResult, Spread, claims, spread
-from pointdistill.reproduce.runs import Downstream, Pretraining, in_order, row_runs
+from pointdistill.reproduce.runs import Downstream, Place, Pretraining, in_order, pretraining, row_runs
 from pointdistill.reproduce.scales import paper_scale, small_scale
+from pointdistill.reproduce.stores import Stores
 from pointdistill.reproduce.targets import DownstreamTable
+from tiny_scale import tiny_scale
 
 SCALES = {"small": small_scale(), "paper": paper_scale()}
 
@@ -68,7 +71,7 @@ def test_a_row_has_a_pretraining_and_a_finetuning_a_seed():
     assert [(run.pretraining, run.seed) for run in found.finetunings] == list(
         zip(found.pretrainings, range(5), strict=True)
     )
-    assert [run.pretraining for run in found.second] == list(found.pretrainings[: scale.second])
+    assert [run.pretraining for run in found.second] == list(found.pretrainings[: scale.second["classification"]])
     assert not {run.seed for run in found.second} & {run.seed for run in found.finetunings}
     assert not row_runs(TABLE_5, TABLE_5.row("From scratch"), scale, 5).second
     other = row_runs(TABLE_5, TABLE_5.row("Distillation"), replace(scale, labels={"classification": 3}), 5)
@@ -137,6 +140,15 @@ def test_single_seeds_prove_nothing():
     rows = [_row(label, [figure]) for label, figure in (("Distillation", 9.0), ("From scratch", 1.0))]
     (claim,) = claims(replace(TABLE_5, claims=(("Distillation", "From scratch"),)), rows)
     assert (claim.difference, claim.p, claim.low, claim.verdict) == (8.0, None, None, "within noise")
+
+
+@pytest.mark.parametrize("start", ["point-contrast", "point-bert", "local", "shapes/occo"])
+def test_every_kind_of_pretraining_can_be_timed(start, tmp_path):
+    """Pairs, two stages, cells, shapes: seconds for a run whose data are not there yet."""
+    scale = tiny_scale()
+    place = Place(tmp_path, Stores(tmp_path / "data", scale), scale)
+    found = estimate(place, [pretraining(scale, start, 0)])
+    assert (found.runs, found.missing, found.unknown) == (1, 1, ()) and found.seconds > 0 and found.gigabytes > 0
 
 
 def test_what_lacks_is_said(tmp_path):

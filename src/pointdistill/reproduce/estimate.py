@@ -16,9 +16,10 @@ from pointdistill.batch import FrameBatch
 from pointdistill.console import console
 from pointdistill.engine.optim import adamw
 from pointdistill.methods.base import Draw, TargetStatistics
+from pointdistill.methods.point_contrast import PointContrastConfig
 from pointdistill.models.point_transformer import PointTransformer
 from pointdistill.parallel import torch_threads, usable_cores
-from pointdistill.recipes.recipe import PretrainRecipe
+from pointdistill.recipes.recipe import PretrainRecipe, first_stage
 from pointdistill.reproduce.runs import Comparison, Downstream, Place, Pretraining, Run
 from pointdistill.reproduce.stores import factory_of
 
@@ -31,7 +32,7 @@ list."""
 _SMALL_SECONDS = {
     "finetune": {"classification": 28, "semantic_segmentation": 52, "part_segmentation": 38, "detection": 78},
     "probe": {"classification": 4, "semantic_segmentation": 12, "part_segmentation": 12, "detection": 12},
-    "vote": {"classification": 33},
+    "vote": {"classification": 22},
 }
 """Seconds of one core of an AMD EPYC, of the published small tables' runs; docs/reproduce.md."""
 _SMALL_DATA_SECONDS, _SMALL_DATA_GIGABYTES = 200, 0.8
@@ -136,8 +137,14 @@ def _reference(run: Downstream, place: Place) -> float | None:
 
 
 def _time(run: Pretraining, place: Place) -> tuple[float, float]:
-    """Seconds of a whole pre-training from those of two steps, and bytes that it leaves."""
-    recipe, device = run.recipe, place.device
+    """Seconds of a whole pre-training from those of two steps of each stage, and bytes that it leaves."""
+    before = first_stage(run.recipe)
+    stages = [_time_stage(recipe, run, place) for recipe in (run.recipe, before) if recipe is not None]
+    return sum(seconds for seconds, _ in stages), sum(size for _, size in stages)
+
+
+def _time_stage(recipe: PretrainRecipe, run: Pretraining, place: Place) -> tuple[float, float]:
+    device = place.device
     torch.manual_seed(0)
     shape = _target_shape(run, place)
     backbone = PointTransformer(recipe.backbone)
@@ -165,7 +172,9 @@ def _time(run: Pretraining, place: Place) -> tuple[float, float]:
 def _batch(recipe: PretrainRecipe, count: int, shape: tuple[int, ...]) -> FrameBatch:
     points, second = torch.rand(2, count, recipe.frames.points, 3) * 2 - 1
     cells = torch.zeros(count, recipe.frames.points, dtype=torch.int64)
-    return FrameBatch(points, torch.randn(count, *shape), torch.arange(count), cells, second)
+    pairs = recipe.method.matches if isinstance(recipe.method, PointContrastConfig) else 1
+    matches = torch.arange(pairs)[None, :, None].expand(count, -1, 2)
+    return FrameBatch(points, torch.randn(count, *shape), torch.arange(count), cells, second, matches)
 
 
 def _target_shape(run: Pretraining, place: Place) -> tuple[int, int]:

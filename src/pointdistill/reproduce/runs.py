@@ -190,7 +190,7 @@ def row_runs(table: Table, row: Row, scale: Scale, seeds: int) -> RowRuns:
     pretrainings = () if scratch else tuple(pretraining(scale, row.start, seed) for seed in range(seeds))
     origins = pretrainings or (None,) * seeds
     finetunings = tuple(Downstream("finetune", recipe, origin, labels, seed) for seed, origin in enumerate(origins))
-    again = () if scratch else finetunings[: scale.second]
+    again = () if scratch else finetunings[: scale.second[table.task]]
     probed = () if row.network else finetunings
     votes = finetunings if table.voted else ()
     return RowRuns(

@@ -20,6 +20,7 @@ from pointdistill.world.classes import CLASSES
 
 ScaleName = Literal["paper", "small"]
 DISTILL, EMBEDDED = "distill", "small"
+_TASKS = ("detection", "semantic_segmentation", "classification", "part_segmentation")
 _SHAPES = "shapes/"
 _QUARTER = "@quarter"
 
@@ -41,7 +42,7 @@ class Scale:
         teacher: what `--teacher` calls the base's.
         heldout: whether there is a store of other scans for the figures along the way.
         seeds: pre-trainings, each with a fine-tuning of its own.
-        second: of these, how many are fine-tuned once more, so that both spreads can be told apart.
+        second: of these, how many are fine-tuned once more, of each task, so that both spreads can be told apart.
         world: what is written where the data are the embedded world's; None: the user brings them.
         objects_a_class: labelled objects a class for classification, on average.
         lacking: starts that there are none of at these sizes; their rows are left out.
@@ -59,7 +60,7 @@ class Scale:
     teacher: str
     teachers: dict[str, str]
     seeds: int
-    second: int
+    second: dict[str, int]
     world: "SmallWorld | None"
     objects_a_class: int
     lacking: frozenset[str] = frozenset()
@@ -129,14 +130,14 @@ def paper_scale() -> Scale:
             "classification": plain,
             "part_segmentation": RECIPES["shapenetpart"](),
         },
-        labels=dict.fromkeys(("detection", "semantic_segmentation", "classification", "part_segmentation")),
+        labels=dict.fromkeys(_TASKS),
         networks={"3detr": RECIPES["scannet-3detr"](), "dgcnn": RECIPES["scannet-dgcnn"]()},
         probes=ProbeSettings(),
         votes=classification.task,
         teacher="clipcap:WEIGHTS@CLIP",
         teachers={"no-captions": "clip-feature:CLIP", "local": "clip-patches:CLIP", "imagenet": "imagenet"},
         seeds=3,
-        second=3,
+        second=dict.fromkeys(_TASKS, 3),
         world=None,
         objects_a_class=246,  # 9,843 of 40 classes
         lacking=frozenset({"random-teacher"}),
@@ -156,10 +157,7 @@ def small_base() -> PretrainRecipe:
 def small_scale() -> Scale:
     """The embedded world, two CPU cores, and less than 90 minutes a table."""
     base = small_base()
-    tasks = {
-        name: RECIPES[f"{name.replace('_', '-')}-small"]()
-        for name in ("detection", "semantic_segmentation", "classification", "part_segmentation")
-    }
+    tasks = {name: RECIPES[f"{name.replace('_', '-')}-small"]() for name in _TASKS}
     classification = tasks["classification"].task
     assert isinstance(classification, Classification)
     return Scale(
@@ -171,7 +169,7 @@ def small_scale() -> Scale:
         networks={"3detr": _small_3detr(tasks["detection"]), "dgcnn": _small_dgcnn(tasks["semantic_segmentation"])},
         # Twice a run, on few frames and objects: more would take a tenth of the time.
         probes=ProbeSettings(every=720, labels=16, train_frames=512, heldout_frames=256),
-        votes=replace(classification, votes=10, vote_repeats=3),
+        votes=replace(classification, votes=10, vote_repeats=2),
         teacher=EMBEDDED,
         teachers={
             "no-captions": "small-feature",
@@ -180,7 +178,7 @@ def small_scale() -> Scale:
             "imagenet": "imagenet",
         },
         seeds=5,
-        second=3,
+        second=dict.fromkeys(_TASKS, 3) | {"detection": 2},
         world=SMALL_WORLD,
         objects_a_class=SMALL_WORLD.objects,
     )
