@@ -44,7 +44,7 @@ def run_reproduce(
     """Run what a table or figure lacks, write it, print it.
 
     Args:
-        name: table1 to table10, figure3, figure4, or one of ours (`targets.TARGETS`).
+        name: table1 to table10, figure3, figure4, or one of ours (`named.names`).
         out: folder of all runs, shared by all tables, and of what is written of each.
         data: folder of prepared stores (`stores.Stores`); at the small scale the embedded world's, by default out/data,
             written where it lacks.

@@ -6,8 +6,9 @@ seconds that they took where the published small tables were made.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -45,7 +46,7 @@ class Estimate:
     Attributes:
         runs: all of them.
         missing: those without a result.
-        seconds: of one worker; None where something could not be told.
+        seconds: of one worker, without the kinds that are unknown.
         gigabytes: that finished runs will fill.
         unknown: kinds of runs that nothing is known of.
     """
@@ -59,21 +60,24 @@ class Estimate:
 
 def estimate(place: Place, runs: Sequence[Run]) -> Estimate:
     """What the missing ones of some runs will take on one worker."""
-    missing = [run for run in runs if place.result(run) is None]
-    known = _finished_seconds(place, runs)
+    results = {run: place.result(run) for run in runs}
+    missing = [run for run, result in results.items() if result is None]
+    known = _finished_seconds(results)
     seconds, size, unknown = 0.0, 0.0, set()
     timed: dict[str, tuple[float, float]] = {}
+
+    def time_once(run: Pretraining) -> tuple[float, float]:
+        if _kind(run) not in timed:
+            timed[_kind(run)] = _time(run, place)
+        return timed[_kind(run)]
+
     for run in missing:
         kind = _kind(run)
-        if isinstance(run, Pretraining):
-            if kind not in timed:
-                timed[kind] = _time(run, place)
-            seconds += known.get(kind, timed[kind][0])
-            size += timed[kind][1]
-            continue
-        if isinstance(run, Comparison):  # a decoder is trained on each of three encoders
-            decoders = _time(run.reconstruction, place)
-            seconds, size = seconds + known.get(kind, 3 * decoders[0]), size + 3 * decoders[1]
+        if isinstance(run, Pretraining | Comparison):
+            # A comparison trains a decoder on each of three encoders.
+            times, one = (3, run.reconstruction) if isinstance(run, Comparison) else (1, run)
+            taken, left = time_once(one)
+            seconds, size = seconds + known.get(kind, times * taken), size + times * left
             continue
         found = known.get(kind, _reference(run, place))
         if run.protocol == "finetune":
@@ -120,11 +124,10 @@ def _kind(run: Run) -> str:
     return f"{run.protocol} {run.recipe.name}"
 
 
-def _finished_seconds(place: Place, runs: Sequence[Run]) -> dict[str, float]:
+def _finished_seconds(results: Mapping[Run, dict[str, Any] | None]) -> dict[str, float]:
     """Mean seconds of finished runs of each kind."""
     found: dict[str, list[float]] = {}
-    for run in runs:
-        result = place.result(run)
+    for run, result in results.items():
         if result is not None and "seconds" in result:
             found.setdefault(_kind(run), []).append(result["seconds"])
     return {kind: sum(seconds) / len(seconds) for kind, seconds in found.items()}

@@ -24,6 +24,8 @@ from pointdistill.tasks.classification import Classification
 from pointdistill.tasks.saved import load_task_model
 
 RESULT = "result.json"
+_APART = 1000
+"""What is added to a seed for the second fine-tuning."""
 
 
 @dataclass(frozen=True)
@@ -197,15 +199,10 @@ def row_runs(table: Table, row: Row, scale: Scale, seeds: int) -> RowRuns:
         row,
         pretrainings,
         finetunings,
-        tuple(replace(run, seed=run.seed + seeds_apart(scale)) for run in again),
+        tuple(replace(run, seed=run.seed + _APART) for run in again),
         tuple(replace(run, protocol="probe") for run in probed),
         tuple(replace(run, protocol="vote", recipe=replace(recipe, task=scale.votes)) for run in votes),
     )
-
-
-def seeds_apart(scale: Scale) -> int:
-    """What is added to a seed for the second fine-tuning."""
-    return 1000
 
 
 def pretraining(scale: Scale, start: str, seed: int) -> Pretraining:

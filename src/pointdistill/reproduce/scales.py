@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
-from pointdistill.methods.base import MethodConfig
 from pointdistill.models.detr3d_encoder import SceneTransformerConfig
 from pointdistill.models.dgcnn import DGCNNConfig
 from pointdistill.online_probe import ProbeSettings
@@ -40,7 +39,6 @@ class Scale:
         votes: how classification is tested where the table is voted.
         teachers: for kinds of pre-training with another teacher than the base's: what `--teacher` calls it.
         teacher: what `--teacher` calls the base's.
-        heldout: whether there is a store of other scans for the figures along the way.
         seeds: pre-trainings, each with a fine-tuning of its own.
         second: of these, how many are fine-tuned once more, of each task, so that both spreads can be told apart.
         world: what is written where the data are the embedded world's; None: the user brings them.
@@ -221,9 +219,3 @@ def _small_3detr(recipe: DownstreamRecipe) -> DownstreamRecipe:
 def _small_dgcnn(recipe: DownstreamRecipe) -> DownstreamRecipe:
     """DGCNN with half the channels and neighbours."""
     return replace(recipe, name="dgcnn-small", backbone=DGCNNConfig(neighbours=10, width=32, embedding=256))
-
-
-def learns_from_teacher(recipe: PretrainRecipe) -> bool:
-    """Whether its pictures matter to what it learns."""
-    method: MethodConfig = recipe.method
-    return method.learns_from_teacher

@@ -12,7 +12,7 @@ from rich.text import Text
 from pointdistill.metrics.significance import mean_std
 from pointdistill.report.comparison import difference_text, p_text
 from pointdistill.report.figures import in_words
-from pointdistill.reproduce.results import Claim, RowResult, Spread, TableResult
+from pointdistill.reproduce.results import RowResult, Spread, TableResult
 
 _LABELS = 44
 """Characters that a row's label has on a line of the terminal."""
@@ -211,8 +211,3 @@ def _count(number: int | None) -> str:
 
 def _seconds(value: float | None) -> str:
     return "" if value is None else f"{value:.0f}"
-
-
-def claim_words(claim: Claim) -> str:
-    """One sentence on a claim."""
-    return f"{claim.better} above {claim.worse}: {difference_text(claim.difference)} points, {claim.verdict}"
