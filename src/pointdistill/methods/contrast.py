@@ -35,7 +35,7 @@ def encode(
         noise: uniform numbers for stochastic depth, two a block; without them there is none in evaluation.
     """
     tokens, positions, _ = backbone.tokenise(points)
-    return backbone.norm(backbone.trace(tokens, positions, noise).outputs[-1])
+    return backbone.encode(tokens, positions, noise)
 
 
 def view_noise(draw: Draw, backbone: PointTransformer, view: int) -> Float[Tensor, "batch branches"]:

@@ -115,7 +115,7 @@ class MaskPoint(nn.Module):
         visible, hidden_patches = split_tokens(patches.patches, order, hidden)
         centres, hidden_centres = split_tokens(patches.centres, order, hidden)
         positions = backbone.position_embed(centres)
-        tokens = backbone.norm(backbone.trace(backbone.patch_embed(visible), positions, branches).outputs[-1])
+        tokens = backbone.encode(backbone.patch_embed(visible), positions, branches)
         source = points if self.config.real_from == "cloud" else hidden_patches + hidden_centres.unsqueeze(2)
         real = source.reshape(len(points), -1, 3)
         queries = draw_queries(points, real, self.config.real_queries, places.unflatten(1, (-1, 3)))

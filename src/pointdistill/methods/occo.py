@@ -106,7 +106,7 @@ class Occo(nn.Module):
         """
         angles, order, branches = noise.split([3, points.shape[1], 2 * self.backbone.config.depth], dim=1)
         tokens, positions, _ = self.backbone.tokenise(self.occlude(points, angles, order))
-        encoded = self.backbone.norm(self.backbone.trace(tokens, positions, branches).outputs[-1])
+        encoded = self.backbone.encode(tokens, positions, branches)
         coarse, fine = self.decoder(encoded)
         return chamfer_l1(coarse.float(), points), chamfer_l1(fine.float(), points)
 

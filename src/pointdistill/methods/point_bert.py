@@ -106,7 +106,7 @@ class MaskedEncoder(nn.Module):
         token, place = class_token(len(embedded))
         tokens = torch.where(hidden[..., None], self.mask_token, embedded)
         positions = torch.cat([place, backbone.position_embed(centres)], dim=1)
-        outputs = backbone.norm(backbone.trace(torch.cat([token, tokens], dim=1), positions, noise).outputs[-1])
+        outputs = backbone.encode(torch.cat([token, tokens], dim=1), positions, noise)
         return F.normalize(self.contrast(outputs[:, 0]), dim=1), outputs[:, 1:]
 
 

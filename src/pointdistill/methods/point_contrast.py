@@ -86,7 +86,7 @@ class PointContrast(nn.Module):
             noise: uniform numbers for stochastic depth, two a block.
         """
         tokens, positions, centres = self.backbone.tokenise(points)
-        tokens = self.backbone.norm(self.backbone.trace(tokens, positions, noise).outputs[-1])
+        tokens = self.backbone.encode(tokens, positions, noise)
         near = three_nearest(gather(points, chosen), centres)
         return F.normalize(self.head(interpolate(tokens, near.index, near.weights)), dim=-1)
 

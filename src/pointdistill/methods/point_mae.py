@@ -125,8 +125,7 @@ def masked_chamfer(
 
 
 def _encode(backbone: PointTransformer, patches: Tensor, centres: Tensor, noise: Tensor) -> Tensor:
-    trace = backbone.trace(backbone.patch_embed(patches), backbone.position_embed(centres), noise)
-    return backbone.norm(trace.outputs[-1])
+    return backbone.encode(backbone.patch_embed(patches), backbone.position_embed(centres), noise)
 
 
 def masking_noise(draw: Draw, backbone: PointTransformer, decoder: PointDecoder) -> Float[Tensor, "batch numbers"]:

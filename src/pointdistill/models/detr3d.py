@@ -309,4 +309,4 @@ def encode_abstracted(
     unit = to_unit_sphere(points)
     centres, tokens, _ = tokeniser(points)
     positions = backbone.position_embed((centres - unit.centre) / unit.radius)
-    return backbone.norm(backbone.trace(tokens, positions).outputs[-1]), centres
+    return backbone.encode(tokens, positions), centres

@@ -151,6 +151,15 @@ class PointTransformer(Backbone):
             inputs.append(tokens + positions)
         return Trace(inputs, outputs)
 
+    def encode(
+        self,
+        tokens: Float[Tensor, "batch tokens width"],
+        positions: Float[Tensor, "batch tokens width"],
+        noise: Float[Tensor, "batch branches"] | None = None,
+    ) -> Float[Tensor, "batch tokens width"]:
+        """What all blocks and the final LayerNorm make of tokens; arguments as `trace`'s."""
+        return self.norm(self.trace(tokens, positions, noise).outputs[-1])
+
     def forward(
         self,
         points: Float[Tensor, "batch points 3"],
