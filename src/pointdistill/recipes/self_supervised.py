@@ -54,8 +54,8 @@ def point_bert(recipe: PretrainRecipe) -> PretrainRecipe:
 
 
 def mask_point(recipe: PretrainRecipe) -> PretrainRecipe:
-    """MaskPoint, 90 % of the patches hidden (57 of 64) and 256 + 256 queries a cloud; torch's start, since the authors'
-    learns nothing for as long as the small recipe lasts."""
+    """MaskPoint, 90 % of the patches hidden (57 of 64) and 256 + 256 queries a cloud; torch's start, since with
+    the authors' positions hardly matter at first, and the small recipe is short."""
     return with_method(
         recipe, "mask-point", MaskPointConfig(decoder=QueryDecoderConfig(heads=recipe.backbone.heads), start="torch")
     )
