@@ -36,7 +36,11 @@ def test_figures_of_every_search(monkeypatch, capsys):
     monkeypatch.setattr(bench, "KNN", (400, 16, 8))
     monkeypatch.setattr(bench, "BALL", (400, 16, 8))
     peer = []
-    monkeypatch.setattr(bench, "_fpsample", lambda: lambda *given, start_idx: peer.append((len(given[0]), start_idx)))
+
+    def sampler(cloud, count, start_idx):
+        peer.append((cloud.shape[-2], start_idx))
+
+    monkeypatch.setattr(bench, "_peer", lambda name: sampler)
     cli.main(["bench", "geometry", "--rounds", "1"])
     said = capsys.readouterr().out.splitlines()
     assert [line.partition(":")[0] for line in said] == [
@@ -46,7 +50,7 @@ def test_figures_of_every_search(monkeypatch, capsys):
         "balls of 8 of 400 around 16, radius 0.2",
     ]
     assert all(re.search(r": \d+\.\d\d ms \(by the clock \d+\.\d\d\); ", line) for line in said)
-    assert "fpsample" in said[0] and said[1].endswith("limit 1e-09 ms or less: MISSED")
+    assert "fpsample" in said[0] and "torch_quickfps" in said[0] and said[1].endswith("limit 1e-09 ms or less: MISSED")
     assert set(peer) == {(300, 0), (500, 0)}
 
 

@@ -7,8 +7,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oracles import points as oracle
-from pointdistill.geometry import farthest_point_sample
-from pointdistill.geometry.fps import _sample_torch
+from pointdistill.geometry import farthest_point_sample, fps
+from pointdistill.geometry.fps import _sample_numpy, _sample_torch
+
+
+@pytest.fixture(autouse=True, scope="module", params=["numpy", "numba"])
+def form(request):
+    """Everything here is true without numba and with it."""
+    if request.param == "numba":
+        pytest.importorskip("numba")
+        assert fps._buckets() is not None
+        yield request.param
+        return
+    found, fps._buckets = fps._buckets, lambda: None
+    yield request.param
+    fps._buckets = found
 
 
 def clouds(seed, batch=2, points=40):
@@ -109,3 +122,21 @@ def test_points_near_the_origin_can_be_skipped(batch):
 def test_where_all_points_are_near_the_origin_the_first_is_repeated():
     points = torch.full((1, 8, 3), 0.01)
     assert farthest_point_sample(points, 4, start=3, skip_near_origin=True).tolist() == [[3, 0, 0, 0]]
+
+
+def test_compiled_and_plain_choose_the_same_points_whatever_lies_on_whatever():
+    buckets = pytest.importorskip("pointdistill.geometry.fps_buckets").sample_by_buckets
+    generator = torch.Generator().manual_seed(0)
+    for number in range(60):
+        points = int(torch.randint(2, 1500, (1,), generator=generator))
+        count, start = (
+            int(torch.randint(low, high, (1,), generator=generator)) for low, high in ((1, points + 1), (0, points))
+        )
+        lattice = torch.randint(-4, 5, (2, points, 3), generator=generator) * torch.tensor([0.1, 0.37, number % 2])
+        again = torch.randint(0, max(1, points // 3), (points,), generator=generator)
+        for cloud in (lattice, torch.randn(2, points, 3, generator=generator)[:, again]):
+            for dtype in (torch.float32, torch.float64):
+                arrays = cloud.to(dtype).numpy()
+                for skip in (False, True):
+                    found = fps._sample_buckets(buckets, arrays, count, start, skip)
+                    assert torch.equal(found, _sample_numpy(arrays, count, start, skip))

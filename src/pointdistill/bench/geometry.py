@@ -58,7 +58,7 @@ class SearchFigures:
 def geometry(rounds: int = _ROUNDS) -> list[SearchFigures]:
     """Measure farthest point sampling, nearest neighbours and ball query on a made-up room.
 
-    fpsample's exact sampler is measured beside, where that package is installed.
+    The exact samplers of fpsample and torch-quickfps are measured beside, where those packages are installed.
 
     Args:
         rounds: of the largest clouds; smaller ones take more.
@@ -75,10 +75,11 @@ def _sampling(rounds: int) -> list[SearchFigures]:
             OURS: lambda cloud=cloud, count=count: farthest_point_sample(cloud, count),
             "plain torch": lambda cloud=cloud, count=count: plain_farthest_points(cloud[0], count),
         }
-        peer = _fpsample()
-        if peer is not None:
-            array = cloud[0].numpy()
-            contenders["fpsample"] = lambda peer=peer, array=array, count=count: peer(array, count, start_idx=0)
+        array = cloud[0].numpy()
+        for name, given in (("fpsample", array), ("torch_quickfps", cloud)):
+            peer = _peer(name)
+            if peer is not None:
+                contenders[name] = lambda peer=peer, given=given, count=count: peer(given, count, start_idx=0)
         figures.append(SearchFigures(f"farthest points, {count} of {points}", _timed(contenders, rounds, points), most))
     return figures
 
@@ -145,11 +146,13 @@ def room(points: int) -> Tensor:
     return torch.from_numpy(cloud.astype(np.float32))[None]
 
 
-def _fpsample() -> Callable[..., object] | None:
+def _peer(name: str) -> Callable[..., object] | None:
+    """Another package's exact sampler, where that is installed."""
     try:
-        return importlib.import_module("fpsample").fps_sampling
+        module = importlib.import_module(name)
     except ImportError:
         return None
+    return module.fps_sampling if name == "fpsample" else module.sample_idx
 
 
 def main(rounds: int = _ROUNDS) -> list[SearchFigures]:
