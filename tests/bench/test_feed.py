@@ -47,12 +47,14 @@ def test_figures_of_a_store(store, small):
     assert cores is None or os.sched_getaffinity(0) == cores
 
 
-def test_limits_are_said():
+def test_limits():
     good = FeedFigures(64, 16384, 4096, 5000.0, 4000.0, 9e4, 0.05, 1.0)
-    assert [line.endswith(": held") for line in good.lines()] == [False, True, True]
-    bad = replace(good, clouds=4999.0, feed=0.051)
-    assert [line.endswith(": MISSED") for line in bad.lines()] == [False, True, True]
-    assert "4,999 clouds a second (by the clock 4,000" in bad.lines()[1] and "share 5.10%" in bad.lines()[2]
+    assert [row.limit.held for row in good.rows()] == [True, True]
+    bad = replace(good, clouds=4999.0, feed=0.051).rows()
+    assert [row.limit.held for row in bad] == [False, False]
+    assert "by the clock 4,000" in bad[0].note and bad[1].ratio("a step of the paper's recipe") == pytest.approx(
+        1 / 0.051
+    )
 
 
 def test_a_store_that_is_too_small(store, monkeypatch):

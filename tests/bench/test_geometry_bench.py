@@ -1,13 +1,9 @@
 """What `bench geometry` times and says; never whether this machine is fast."""
 
-import re
-from dataclasses import replace
-
-import pytest
 import torch
 
-from pointdistill import cli
 from pointdistill.bench import geometry as bench
+from pointdistill.bench.figure import Limit
 from pointdistill.bench.timing import Seconds, in_turns, on_one_core
 from pointdistill.geometry import ball_query, farthest_point_sample, gather
 
@@ -31,7 +27,7 @@ def test_the_plain_ways_find_the_same():
     assert len(found[0, 0].unique()) > 1
 
 
-def test_figures_of_every_search(monkeypatch, capsys):
+def test_figures_of_every_search(monkeypatch):
     monkeypatch.setattr(bench, "FPS_LIMITS", {(300, 8): 0.7e-3, (500, 16): 1e-12})
     monkeypatch.setattr(bench, "KNN", (400, 16, 8))
     monkeypatch.setattr(bench, "BALL", (400, 16, 8))
@@ -41,27 +37,26 @@ def test_figures_of_every_search(monkeypatch, capsys):
         peer.append((cloud.shape[-2], start_idx))
 
     monkeypatch.setattr(bench, "_peer", lambda name: sampler)
-    cli.main(["bench", "geometry", "--rounds", "1"])
-    said = capsys.readouterr().out.splitlines()
-    assert [line.partition(":")[0] for line in said] == [
+    rows = bench.figures(rounds=1)
+    assert [row.what for row in rows] == [
         "farthest points, 8 of 300",
         "farthest points, 16 of 500",
         "8 nearest of 400 to 16",
         "balls of 8 of 400 around 16, radius 0.2",
     ]
-    assert all(re.search(r": \d+\.\d\d ms \(by the clock \d+\.\d\d\); ", line) for line in said)
-    assert "fpsample" in said[0] and "torch_quickfps" in said[0] and said[1].endswith("limit 1e-09 ms or less: MISSED")
+    assert all(row.ours > 0 and row.note.startswith("by the clock ") for row in rows)
+    assert list(rows[0].others) == ["plain torch", "fpsample", "torch_quickfps"]
+    assert rows[1].limit == Limit("1e-09 ms or less", False)
     assert set(peer) == {(300, 0), (500, 0)}
 
 
-def test_the_limit_is_said():
-    ours = Seconds(elapsed=0.009, own=0.003)
-    figures = bench.SearchFigures("search", {bench.OURS: ours, bench.DISTANCES: Seconds(0.001, 0.004)})
-    assert figures.within and figures.line() == (
-        "search: 3.00 ms (by the clock 9.00); all distances, topk 4.00; limit all distances, topk or less: held"
-    )
-    assert replace(figures, most=0.003).line().endswith("limit 3 ms or less: held")
-    assert not replace(figures, most=0.0029).within
+def test_the_limits():
+    seconds = {bench.OURS: Seconds(elapsed=0.009, own=0.003), bench.DISTANCES: Seconds(0.001, 0.004)}
+    row = bench._figure("search", seconds)
+    assert (row.ours, row.others, row.note) == (3, {bench.DISTANCES: 4}, "by the clock 9.00")
+    assert row.limit == Limit("all distances, topk or less", True)
+    assert bench._figure("search", seconds, 0.003).limit.held
+    assert not bench._figure("search", seconds, 0.0029).limit.held
 
 
 def test_turns_and_one_core():
@@ -69,10 +64,3 @@ def test_turns_and_one_core():
     timed = in_turns({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 2)
     assert calls == ["a", "b"] * 3 and set(timed) == {"a", "b"}
     assert on_one_core(lambda: "done") == "done"
-
-
-@pytest.mark.parametrize("what", ["geometry", "metrics"])
-def test_a_path_is_for_other_measurements(what, capsys):
-    with pytest.raises(SystemExit, match="2"):
-        cli.main(["bench", what, "store"])
-    assert f"bench {what} makes its own data. Leave store out" in capsys.readouterr().err

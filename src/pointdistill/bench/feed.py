@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from pointdistill.bench.figure import Figure, Limit
 from pointdistill.bench.synthetic_store import synthetic_store
-from pointdistill.bench.timing import held, on_one_core
-from pointdistill.console import console
+from pointdistill.bench.timing import on_one_core
 from pointdistill.engine.optim import adamw
 from pointdistill.loader import FrameLoader
 from pointdistill.methods.base import Draw
@@ -59,16 +59,24 @@ class FeedFigures:
         """Feeding over the step."""
         return self.feed / self.step
 
-    def lines(self) -> list[str]:
+    def rows(self) -> list[Figure]:
         """The figures beside their limits."""
-        clouds, share = self.clouds >= LEAST_CLOUDS, self.share <= MOST_SHARE
-        return [
-            f"{self.frames} frames of {self.stored_points} points in the page cache, {self.points} drawn of each",
-            f"one core, no model: {self.clouds:,.0f} clouds a second (by the clock {self.clouds_elapsed:,.0f}; bare "
-            f"copies of the frames {self.copies:,.0f}); limit {LEAST_CLOUDS:,} or more: {held(clouds)}",
-            f"batch of {_BATCH}: feeding {self.feed * 1e3:.1f} ms, a step {self.step * 1e3:.0f} ms, share "
-            f"{self.share:.2%}; limit {MOST_SHARE:.0%} or less: {held(share)}",
-        ]
+        clouds = Figure(
+            f"clouds of {self.points:,} of {self.stored_points:,} points, one core, no model",
+            self.clouds,
+            "clouds/s",
+            {"bare copies of the frames": self.copies},
+            Limit(f"{LEAST_CLOUDS:,} or more", self.clouds >= LEAST_CLOUDS),
+            f"{self.frames:,} frames in the page cache; by the clock {self.clouds_elapsed:,.0f}",
+        )
+        share = Figure(
+            f"feeding a batch of {_BATCH} while training",
+            self.feed * 1e3,
+            "ms",
+            {"a step of the paper's recipe": self.step * 1e3},
+            Limit(f"{MOST_SHARE:.0%} of the step or less", self.share <= MOST_SHARE),
+        )
+        return [clouds, share]
 
 
 def feed(store: FrameStore, batches: int = 64, steps: int = 3, device: str = "cpu") -> FeedFigures:
@@ -144,8 +152,8 @@ def _steps(
         yield fed - began, time.perf_counter() - fed
 
 
-def main(store: Path | None = None, steps: int = 3, device: str = "cpu") -> FeedFigures:
-    """Measure a store, or one made for the purpose, and print the figures.
+def figures(store: Path | None = None, steps: int = 3, device: str = "cpu") -> list[Figure]:
+    """Measure a store, or one made for the purpose.
 
     Args:
         store: folder of a prepared store with targets of one teacher; None makes up 1,024 frames in a temporary folder.
@@ -157,9 +165,5 @@ def main(store: Path | None = None, steps: int = 3, device: str = "cpu") -> Feed
         RecipeError: fewer than 32 frames.
     """
     with tempfile.TemporaryDirectory() as folder:
-        figures = feed(
-            FrameStore.open(store) if store else synthetic_store(Path(folder), 1024), steps=steps, device=device
-        )
-    for line in figures.lines():
-        console.print(line, markup=False, soft_wrap=True)
-    return figures
+        opened = FrameStore.open(store) if store else synthetic_store(Path(folder), 1024)
+        return feed(opened, steps=steps, device=device).rows()

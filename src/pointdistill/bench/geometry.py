@@ -2,14 +2,13 @@
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pointdistill.bench.timing import Seconds, held, in_turns, on_one_core
-from pointdistill.console import console
+from pointdistill.bench.figure import Figure, Limit
+from pointdistill.bench.timing import Seconds, in_turns, on_one_core
 from pointdistill.geometry import ball_query, farthest_point_sample, gather, knn
 from pointdistill.parallel import torch_threads
 from pointdistill.seeding import numpy_generator
@@ -24,39 +23,8 @@ _ROUNDS = 7
 _LARGE = 40_000  # smaller clouds are measured in more rounds: their times are short and scatter more
 
 
-@dataclass(frozen=True)
-class SearchFigures:
-    """One search.
-
-    Attributes:
-        what: the search and its sizes.
-        seconds: medians by the name of who did it; "ours" is the package's.
-        most: own seconds that it may take; None: what all distances and topk take.
-    """
-
-    what: str
-    seconds: dict[str, Seconds]
-    most: float | None = None
-
-    @property
-    def within(self) -> bool:
-        """Whether the limit is held, by the thread's own seconds."""
-        most = self.seconds[DISTANCES].own if self.most is None else self.most
-        return self.seconds[OURS].own <= most
-
-    def line(self) -> str:
-        """The figures beside their limit."""
-        ours = self.seconds[OURS]
-        others = "; ".join(f"{name} {t.own * 1e3:.2f}" for name, t in self.seconds.items() if name != OURS)
-        most = DISTANCES if self.most is None else f"{self.most * 1e3:g} ms"
-        return (
-            f"{self.what}: {ours.own * 1e3:.2f} ms (by the clock {ours.elapsed * 1e3:.2f}); {others}; "
-            f"limit {most} or less: {held(self.within)}"
-        )
-
-
-def geometry(rounds: int = _ROUNDS) -> list[SearchFigures]:
-    """Measure farthest point sampling, nearest neighbours and ball query on a made-up room.
+def figures(rounds: int = _ROUNDS) -> list[Figure]:
+    """Farthest point sampling, nearest neighbours and ball query on a made-up room, by the thread's own milliseconds.
 
     The exact samplers of fpsample and torch-quickfps are measured beside, where those packages are installed.
 
@@ -67,8 +35,8 @@ def geometry(rounds: int = _ROUNDS) -> list[SearchFigures]:
         return on_one_core(lambda: [*_sampling(rounds), _neighbours(rounds), _balls(rounds)])
 
 
-def _sampling(rounds: int) -> list[SearchFigures]:
-    figures = []
+def _sampling(rounds: int) -> list[Figure]:
+    found = []
     for (points, count), most in FPS_LIMITS.items():
         cloud = room(points)
         contenders: dict[str, Callable[[], object]] = {
@@ -80,11 +48,11 @@ def _sampling(rounds: int) -> list[SearchFigures]:
             peer = _peer(name)
             if peer is not None:
                 contenders[name] = lambda peer=peer, given=given, count=count: peer(given, count, start_idx=0)
-        figures.append(SearchFigures(f"farthest points, {count} of {points}", _timed(contenders, rounds, points), most))
-    return figures
+        found.append(_figure(f"farthest points, {count} of {points:,}", _timed(contenders, rounds, points), most))
+    return found
 
 
-def _neighbours(rounds: int) -> SearchFigures:
+def _neighbours(rounds: int) -> Figure:
     points, count, k = KNN
     cloud = room(points)
     queries = gather(cloud, farthest_point_sample(cloud, count))
@@ -92,10 +60,10 @@ def _neighbours(rounds: int) -> SearchFigures:
         OURS: lambda: knn(queries, cloud, k),
         DISTANCES: lambda: torch.cdist(queries, cloud).topk(k, largest=False).indices,
     }
-    return SearchFigures(f"{k} nearest of {points} to {count}", _timed(contenders, rounds, points))
+    return _figure(f"{k} nearest of {points:,} to {count}", _timed(contenders, rounds, points))
 
 
-def _balls(rounds: int) -> SearchFigures:
+def _balls(rounds: int) -> Figure:
     points, count, size = BALL
     cloud = room(points)
     queries = gather(cloud, farthest_point_sample(cloud, count))
@@ -103,12 +71,21 @@ def _balls(rounds: int) -> SearchFigures:
         OURS: lambda: ball_query(queries, cloud, RADIUS, size),
         DISTANCES: lambda: plain_balls(queries, cloud, RADIUS, size),
     }
-    what = f"balls of {size} of {points} around {count}, radius {RADIUS}"
-    return SearchFigures(what, _timed(contenders, rounds, points))
+    what = f"balls of {size} of {points:,} around {count:,}, radius {RADIUS}"
+    return _figure(what, _timed(contenders, rounds, points))
 
 
 def _timed(contenders: Mapping[str, Callable[[], object]], rounds: int, points: int) -> dict[str, Seconds]:
     return in_turns(contenders, rounds * max(1, _LARGE // points))
+
+
+def _figure(what: str, seconds: Mapping[str, Seconds], most: float | None = None) -> Figure:
+    """`most`: own seconds that ours may take; None: what all distances and topk take."""
+    ours = seconds[OURS]
+    held = ours.own <= (seconds[DISTANCES].own if most is None else most)
+    limit = f"{DISTANCES} or less" if most is None else f"{most * 1e3:g} ms or less"
+    others = {name: taken.own * 1e3 for name, taken in seconds.items() if name != OURS}
+    return Figure(what, ours.own * 1e3, "ms", others, Limit(limit, held), f"by the clock {ours.elapsed * 1e3:.2f}")
 
 
 def plain_farthest_points(points: Tensor, count: int) -> Tensor:
@@ -153,15 +130,3 @@ def _peer(name: str) -> Callable[..., object] | None:
     except ImportError:
         return None
     return module.fps_sampling if name == "fpsample" else module.sample_idx
-
-
-def main(rounds: int = _ROUNDS) -> list[SearchFigures]:
-    """Measure and print the figures.
-
-    Args:
-        rounds: see `geometry`.
-    """
-    figures = geometry(rounds)
-    for row in figures:
-        console.print(row.line(), markup=False, soft_wrap=True)
-    return figures

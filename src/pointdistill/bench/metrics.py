@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pointdistill.bench.figure import Figure, Limit
 from pointdistill.bench.geometry import room
-from pointdistill.bench.timing import held, on_one_core
-from pointdistill.console import console
+from pointdistill.bench.timing import on_one_core
 from pointdistill.datasets.scannet import DETECTION_CLASSES, SEMANTIC_CLASSES
 from pointdistill.geometry import count_points_in_boxes, nms_3d
 from pointdistill.metrics import AveragePrecision3D, ConfusionMatrix
@@ -72,19 +72,35 @@ class MetricsFigures:
         """All of AP but the counting."""
         return self.suppression + self.matching + self.precision
 
-    def lines(self) -> list[str]:
+    def rows(self) -> list[Figure]:
         """The figures beside their limits."""
-        return [
-            f"{self.scenes} scenes of {QUERIES} proposals, {len(DETECTION_CLASSES)} classes; {self.kept} boxes kept, "
-            "each with the scores of all classes",
-            f"AP at IoU 0.25 and 0.5: {self.ap:.2f} s (suppression {self.suppression:.2f}, matching "
-            f"{self.matching:.2f}, precision and recall {self.precision:.2f}); limit {MOST_AP:g} s or less: "
-            f"{held(self.ap <= MOST_AP)}",
-            f"points in boxes, {POINTS:,} points a scene: {self.counting:.2f} s; limit {MOST_COUNT:g} s or less: "
-            f"{held(self.counting <= MOST_COUNT)}",
-            f"mIoU of {self.vertices:,} vertices: {self.iou:.2f} s, {self.growth / 1e6:.0f} MB at most; limit "
-            f"{MOST_GROWTH / 1e6:.0f} MB however many: {held(self.growth <= MOST_GROWTH)}",
-        ]
+        ap = Figure(
+            f"AP at IoU 0.25 and 0.5, all {len(DETECTION_CLASSES)} class scores of each of {self.kept:,} kept boxes",
+            self.ap,
+            "s",
+            limit=Limit(f"{MOST_AP:g} s or less", self.ap <= MOST_AP),
+            note=f"{self.scenes} scenes of {QUERIES} proposals",
+            parts={
+                "suppression": self.suppression,
+                "matching": self.matching,
+                "precision and recall": self.precision,
+            },
+        )
+        counting = Figure(
+            f"counting {POINTS:,} points in each scene's boxes",
+            self.counting,
+            "s",
+            limit=Limit(f"{MOST_COUNT:g} s or less", self.counting <= MOST_COUNT),
+        )
+        memory = f"{MOST_GROWTH / 1e6:.0f} MB of its own or less, however many"
+        iou = Figure(
+            f"mIoU of {self.vertices:,} vertices",
+            self.iou,
+            "s",
+            limit=Limit(memory, self.growth <= MOST_GROWTH),
+            note=f"{self.growth / 1e6:.0f} MB of its own",
+        )
+        return [ap, counting, iou]
 
 
 def metrics(scenes: int = SCENES) -> MetricsFigures:
@@ -178,13 +194,6 @@ def _labels(distinct: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         yield prediction, np.where(generator.random(len(truth)) < 0.1, -1, truth)
 
 
-def main(scenes: int = SCENES) -> MetricsFigures:
-    """Measure and print the figures.
-
-    Args:
-        scenes: see `metrics`.
-    """
-    figures = metrics(scenes)
-    for line in figures.lines():
-        console.print(line, markup=False, soft_wrap=True)
-    return figures
+def figures(scenes: int = SCENES) -> list[Figure]:
+    """Measure; see `metrics`."""
+    return metrics(scenes).rows()

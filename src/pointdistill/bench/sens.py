@@ -16,7 +16,7 @@ from types import ModuleType
 import numpy as np
 from PIL import Image
 
-from pointdistill.console import console
+from pointdistill.bench.figure import Figure, Limit
 from pointdistill.datasets.scannet import SensReader
 from pointdistill.errors import DataError
 from pointdistill.files import UNREADABLE_IMAGE
@@ -55,21 +55,20 @@ class SensFigures:
     own_ratio: float
     reference: float | None = None
 
-    def lines(self) -> list[str]:
+    def row(self) -> Figure:
         """The figures beside their limit."""
-        held = "held" if self.ratio <= MOST_RATIO else "MISSED"
-        lines = [
-            f"{self.frames} frames (every {self.every}) of {self.frame_count}, {self.file_bytes / 1e6:,.0f} MB, in the "
-            "page cache",
-            f"bare jpeg and zlib: {self.bare * 1e3:.2f} ms a frame",
-            f"reader:             {self.reader * 1e3:.2f} ms a frame",
-            f"ratio {self.ratio:.3f} (by the thread's own seconds {self.own_ratio:.3f}); limit {MOST_RATIO} or less: "
-            f"{held}",
-        ]
+        others = {"bare jpeg and zlib": self.bare * 1e3}
         if self.reference is not None:
-            times = self.reference / self.reader
-            lines.append(f"owners' reader:     {self.reference * 1e3:.2f} ms a frame, {times:.1f} times ours")
-        return lines
+            others["owners' reader"] = self.reference * 1e3
+        return Figure(
+            f"a frame, every {self.every}th of {self.frame_count:,} ({self.file_bytes / 1e6:,.0f} MB)",
+            self.reader * 1e3,
+            "ms",
+            others,
+            Limit(f"{MOST_RATIO} times the bare codecs or less", self.ratio <= MOST_RATIO),
+            f"{self.frames} frames in the page cache; {self.ratio:.3f} times the codecs, by the thread's own seconds "
+            f"{self.own_ratio:.3f}",
+        )
 
 
 def sens(path: Path, every: int = 25, reference: Path | None = None, rounds: int = _ROUNDS) -> SensFigures:
@@ -196,8 +195,10 @@ def _frame(number: int) -> EncodedFrame:
     )
 
 
-def main(path: Path | None = None, frames: int = 2000, every: int = 25, reference: Path | None = None) -> SensFigures:
-    """Measure a recording, or one written for the purpose to a temporary folder, and print the figures.
+def figures(
+    path: Path | None = None, frames: int = 2000, every: int = 25, reference: Path | None = None
+) -> list[Figure]:
+    """Measure a recording, or one written for the purpose to a temporary folder.
 
     Args:
         frames: length of the recording that is written.
@@ -210,7 +211,4 @@ def main(path: Path | None = None, frames: int = 2000, every: int = 25, referenc
         if path is None:
             path = Path(folder) / "synthetic.sens"
             write_scan(path, frames)
-        figures = sens(path, every, reference)
-    for line in figures.lines():
-        console.print(line, markup=False, soft_wrap=True)
-    return figures
+        return [sens(path, every, reference).row()]

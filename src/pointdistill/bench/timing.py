@@ -1,4 +1,4 @@
-"""What the measurements have in common: one core, turns, medians, and whether a limit is held."""
+"""What the measurements have in common: one core, turns, medians."""
 
 import os
 import threading
@@ -53,8 +53,3 @@ def on_one_core(work: Callable[[], T]) -> T:
     if not done:
         raise RuntimeError("the measurement on one core failed; its traceback is above")
     return done[0]
-
-
-def held(within: bool) -> str:
-    """How a limit fared."""
-    return "held" if within else "MISSED"

@@ -78,49 +78,39 @@ def report(run: Annotated[Path, Positional, arg(metavar="RUN")], markdown: bool 
 
 
 def bench(
-    what: Annotated[Literal["feed", "geometry", "metrics", "sens"], Positional],
-    path: Annotated[Path | None, Positional, arg(metavar="[PATH]")] = None,
+    names: Annotated[tuple[Literal["feed", "geometry", "metrics", "sens"], ...], Positional] = (),
+    store: Path | None = None,
+    recording: Path | None = None,
+    reference: Path | None = None,
     frames: int = 2000,
     every: int = 25,
-    reference: Path | None = None,
     steps: int = 3,
     device: str = "cpu",
     rounds: int = 7,
     scenes: int = 312,
+    json: bool = False,
 ):
-    """Measure on this machine whether a part keeps up, and print the figures beside their limits.
+    """Measure on this machine whether parts keep up: in turns with peers, the plain way and the machine at its best.
+
+    Prints the figures beside their limits.
 
     Args:
-        what: feed: does the store feed the trainer; geometry: how long exact searches among points take; metrics: how
-            long the metrics of ScanNet's validation split take; sens: what reading a .sens recording costs beyond its
-            codecs.
-        path: a store (feed) or a .sens file (sens); default one made for the purpose, in a temporary folder.
+        names: feed: does the store feed the trainer; geometry: exact searches among points; metrics: those of ScanNet's
+            validation split; sens: what reading a .sens recording costs beyond its codecs. Default all.
+        store: a prepared store (feed); default one made for the purpose, in a temporary folder.
+        recording: a .sens file (sens); default one made for the purpose, in a temporary folder.
+        reference: SensorData.py of the ScanNet repository, to be timed beside (sens).
         frames: frames of the recording that is made (sens).
         every: read every n-th frame (sens).
-        reference: SensorData.py of the ScanNet repository, to be timed beside (sens).
         steps: training steps measured (feed).
         device: where the steps are taken (feed).
         rounds: rounds of which the medians are taken (geometry).
         scenes: scenes measured; the limits are for 312 (metrics).
+        json: print all figures as one JSON object and nothing else.
     """
+    from pointdistill.bench.run import Settings
+    from pointdistill.bench.run import bench as run_bench
+
     at_least(1, frames=frames, every=every, steps=steps, rounds=rounds, scenes=scenes)
-    if reference and what != "sens":
-        raise PointdistillError("--reference belongs to bench sens. Leave it out")
-    if path and what in ("geometry", "metrics"):
-        raise PointdistillError(f"bench {what} makes its own data. Leave {path} out")
-    if what == "feed":
-        from pointdistill.bench import feed
-
-        feed.main(path, steps, device)
-    elif what == "geometry":
-        from pointdistill.bench import geometry
-
-        geometry.main(rounds)
-    elif what == "metrics":
-        from pointdistill.bench import metrics
-
-        metrics.main(scenes)
-    else:
-        from pointdistill.bench import sens
-
-        sens.main(path, frames, every, reference)
+    settings = Settings(store, recording, reference, frames, every, steps, device, rounds, scenes)
+    run_bench(names, settings, json)

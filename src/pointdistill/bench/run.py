@@ -1,0 +1,103 @@
+"""The measurements by name, one after the other, as tables or as JSON."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pointdistill import __version__
+from pointdistill.bench.figure import Figure, show
+from pointdistill.console import console
+from pointdistill.errors import PointdistillError
+from pointdistill.host import host_facts
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What measurements may be told; each reads what is its own.
+
+    Attributes:
+        store: a prepared store, for `feed`; None: one made for the purpose.
+        recording: a .sens file, for `sens`; None: one made for the purpose.
+        reference: the owners' reader of it.
+        frames: of the recording that is made.
+        every: which of its frames are read.
+        steps: training steps measured, for those that train.
+        device: where they are taken.
+        rounds: turns of which the medians are taken.
+        scenes: for `metrics`.
+    """
+
+    store: Path | None = None
+    recording: Path | None = None
+    reference: Path | None = None
+    frames: int = 2000
+    every: int = 25
+    steps: int = 3
+    device: str = "cpu"
+    rounds: int = 7
+    scenes: int = 312
+
+
+def _feed(settings: Settings) -> list[Figure]:
+    from pointdistill.bench.feed import figures
+
+    return figures(settings.store, settings.steps, settings.device)
+
+
+def _geometry(settings: Settings) -> list[Figure]:
+    from pointdistill.bench.geometry import figures
+
+    return figures(settings.rounds)
+
+
+def _metrics(settings: Settings) -> list[Figure]:
+    from pointdistill.bench.metrics import figures
+
+    return figures(settings.scenes)
+
+
+def _sens(settings: Settings) -> list[Figure]:
+    from pointdistill.bench.sens import figures
+
+    return figures(settings.recording, settings.frames, settings.every, settings.reference)
+
+
+PARTS: dict[str, tuple[str, Callable[[Settings], list[Figure]]]] = {
+    "feed": ("Does the store feed the trainer?", _feed),
+    "geometry": ("Exact searches among points, one cloud, one core", _geometry),
+    "metrics": ("Metrics of ScanNet's validation split, one core", _metrics),
+    "sens": ("Reading a .sens recording", _sens),
+}
+"""What each name measures, in words, and how."""
+
+
+def bench(names: Sequence[str], settings: Settings, as_json: bool = False) -> dict[str, list[Figure]]:
+    """Measure and print: a table for each name, or all figures as one JSON object.
+
+    Args:
+        names: of `PARTS`, none for all.
+        settings: see `Settings`.
+        as_json: print JSON only.
+
+    Raises:
+        PointdistillError: a setting of a measurement that is not asked for, and whatever a measurement raises.
+    """
+    wanted = list(dict.fromkeys(names)) or list(PARTS)
+    for name, given in {"feed": ("store",), "sens": ("recording", "reference")}.items():
+        stray = next((field for field in given if getattr(settings, field) is not None), None)
+        if stray is not None and name not in wanted:
+            raise PointdistillError(f"--{stray} belongs to bench {name}. Leave it out, or name {name}")
+    found: dict[str, list[Figure]] = {}
+    for name in wanted:
+        title, measure = PARTS[name]
+        found[name] = measure(settings)
+        if not as_json:
+            show(f"{name}: {title}", found[name], console)
+    if as_json:
+        told = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(settings).items()}
+        figures = {name: [figure.as_json() for figure in rows] for name, rows in found.items()}
+        print(
+            json.dumps({"version": __version__, "host": host_facts(), "settings": told, "figures": figures}, indent=2)
+        )
+    return found
