@@ -68,6 +68,7 @@ class FeedFigures:
             {"bare copies of the frames": self.copies},
             Limit(f"{LEAST_CLOUDS:,} or more", self.clouds >= LEAST_CLOUDS),
             f"{self.frames:,} frames in the page cache; by the clock {self.clouds_elapsed:,.0f}",
+            more=True,
         )
         share = Figure(
             f"feeding a batch of {_BATCH} while training",

@@ -29,11 +29,12 @@ class Figure:
     Attributes:
         what: what was measured, with its sizes.
         ours: the figure, in `unit`.
-        unit: of ours and of the others; "/s" at its end says that more is better, else less is.
+        unit: of ours and of the others.
         others: the same of peers, of the plain way, of the machine at its best, by name.
         limit: None where nothing was promised.
         note: what else belongs to it.
         parts: what it is made of, in `unit`.
+        more: more is better; else less is.
     """
 
     what: str
@@ -43,11 +44,12 @@ class Figure:
     limit: Limit | None = None
     note: str = ""
     parts: dict[str, float] = field(default_factory=dict)
+    more: bool = False
 
     def ratio(self, name: str) -> float:
         """How many times as quick (as small) ours is as another one."""
         other = self.others[name]
-        if self.unit.endswith("/s"):
+        if self.more:
             return self.ours / other if other else float("inf")
         return other / self.ours if self.ours else float("inf")
 
@@ -57,6 +59,7 @@ class Figure:
             "what": self.what,
             "ours": self.ours,
             "unit": self.unit,
+            "more_is_better": self.more,
             "others": {name: {"figure": value, "ratio": self.ratio(name)} for name, value in self.others.items()},
             "parts": self.parts,
             "limit": None if self.limit is None else {"text": self.limit.text, "held": self.limit.held},

@@ -63,7 +63,14 @@ def _sens(settings: Settings) -> list[Figure]:
     return figures(settings.recording, settings.frames, settings.every, settings.reference)
 
 
+def _step(settings: Settings) -> list[Figure]:
+    from pointdistill.bench.step import figures
+
+    return figures(settings.rounds, settings.device)
+
+
 PARTS: dict[str, tuple[str, Callable[[Settings], list[Figure]]]] = {
+    "step": ("A distillation step of the paper's recipe", _step),
     "feed": ("Does the store feed the trainer?", _feed),
     "geometry": ("Exact searches among points, one cloud, one core", _geometry),
     "metrics": ("Metrics of ScanNet's validation split, one core", _metrics),

@@ -78,7 +78,7 @@ def report(run: Annotated[Path, Positional, arg(metavar="RUN")], markdown: bool 
 
 
 def bench(
-    names: Annotated[tuple[Literal["feed", "geometry", "metrics", "sens"], ...], Positional] = (),
+    names: Annotated[tuple[Literal["step", "feed", "geometry", "metrics", "sens"], ...], Positional] = (),
     store: Path | None = None,
     recording: Path | None = None,
     reference: Path | None = None,
@@ -95,16 +95,17 @@ def bench(
     Prints the figures beside their limits.
 
     Args:
-        names: feed: does the store feed the trainer; geometry: exact searches among points; metrics: those of ScanNet's
-            validation split; sens: what reading a .sens recording costs beyond its codecs. Default all.
+        names: step: a distillation step beside bare matrix products; feed: does the store feed the trainer; geometry:
+            exact searches among points; metrics: those of ScanNet's validation split; sens: what reading a .sens
+            recording costs beyond its codecs. Default all.
         store: a prepared store (feed); default one made for the purpose, in a temporary folder.
         recording: a .sens file (sens); default one made for the purpose, in a temporary folder.
         reference: SensorData.py of the ScanNet repository, to be timed beside (sens).
         frames: frames of the recording that is made (sens).
         every: read every n-th frame (sens).
         steps: training steps measured (feed).
-        device: where the steps are taken (feed).
-        rounds: rounds of which the medians are taken (geometry).
+        device: where the steps are taken (step, feed).
+        rounds: rounds of which the medians are taken (step, geometry).
         scenes: scenes measured; the limits are for 312 (metrics).
         json: print all figures as one JSON object and nothing else.
     """
