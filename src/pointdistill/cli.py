@@ -6,6 +6,7 @@ import traceback
 import tyro
 
 from pointdistill.errors import PointdistillError
+from pointdistill.memory import keep_large_blocks
 from pointdistill.verbs.clouds import caption, classify, embed
 from pointdistill.verbs.data import doctor, prepare, world
 from pointdistill.verbs.training import analyse, convert, evaluate, finetune, pretrain, probe, teacher
@@ -42,6 +43,7 @@ def main(arguments: list[str] | None = None) -> None:
 
         print(f"pointdistill {__version__}")
         return
+    keep_large_blocks()
     try:
         tyro.extras.subcommand_cli_from_dict(
             VERBS,

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from pointdistill.console import track
 from pointdistill.errors import PointdistillError
+from pointdistill.memory import keep_large_blocks
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -20,6 +21,7 @@ Result = TypeVar("Result")
 def _start_worker() -> None:
     """One thread a worker, since workers share the cores; Ctrl-C is the parent's to handle, and without the parent
     nothing goes on: whoever takes the work up again must find nobody at it."""
+    keep_large_blocks()
     import torch
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
