@@ -2,18 +2,23 @@
 
 import time
 import warnings
-from contextlib import nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Float
 
 from pointdistill import distributed
+from pointdistill.batch import FrameBatch
 from pointdistill.engine.checkpoint import resume, save_checkpoint
 from pointdistill.engine.log import Report, RunLog, read_log
 from pointdistill.engine.optim import adamw, cosine_with_warmup, set_learning_rate
+from pointdistill.engine.watch import FiniteWatch
 from pointdistill.errors import TrainingDiverged
+from pointdistill.losses import Losses
 from pointdistill.methods.base import Batches, Draw, Method
 from pointdistill.models.point_transformer import PointTransformer
 
@@ -122,6 +127,8 @@ def pretrain(
     autocast = (
         torch.autocast(torch.device(device).type, torch.bfloat16) if config.precision == "bfloat16" else nullcontext()
     )
+    watch = FiniteWatch(device)
+    watch.guard(optimizer)
     began, begun_at, figures, probed = time.perf_counter(), step, {}, {}
 
     while step < total:
@@ -130,19 +137,16 @@ def pretrain(
             module.train()
             set_learning_rate(optimizer, cosine_with_warmup(step, total, warmup))
             share = distributed.share(len(batch), device)
-            with autocast:
-                losses = run(batch.to(device), Draw(config.seed, epoch, batch.index.numpy(), step / total))
-            optimizer.zero_grad(set_to_none=True)
-            (losses.total * share).backward()
-            distributed.sum_gradients(module)
-            norm = torch.nn.utils.clip_grad_norm_(module.parameters(), config.clip or float("inf"))
-            losses = losses.over_all(share)
-            _require_finite(losses.total, norm, step, out)
+            draw = Draw(config.seed, epoch, batch.index.numpy(), step / total)
+            losses, norm = gradients(module, run, batch.to(device), draw, share, config.clip, autocast)
+            watch.see(step, losses.total, norm)
             optimizer.step()
             step += 1
             last = step == total
             validates = last or step % config.validate_every == 0
             asks = probe if probe is not None and (last or step % probe.every == 0) else None
+            saves = last or step % config.checkpoint_every == 0
+            _require_finite(watch.bad_step(step, validates or saves or asks is not None), out)
             if validates:
                 figures = _validate(method, module, validation, device, kind)
             if asks is not None:
@@ -158,7 +162,7 @@ def pretrain(
                 measured |= probed if asks is not None else {}
                 if log is not None:
                     log.write(step, loss=losses.total.item(), **parts, **measured, **times)
-            if log is not None and (last or step % config.checkpoint_every == 0):
+            if log is not None and saves:
                 seconds = f"{spent + time.perf_counter() - began:.2f}"
                 save_checkpoint(out / CHECKPOINT, module, optimizer, identity, step=str(step), seconds=seconds)
             if log is not None and (step % 10 == 0 or last):
@@ -176,11 +180,46 @@ def _compiled(module: torch.nn.Module) -> torch.nn.Module:
     return torch.compile(module)  # type: ignore[return-value]
 
 
-def _require_finite(loss: torch.Tensor, norm: torch.Tensor, step: int, out: Path) -> None:
-    if not (torch.isfinite(loss) & torch.isfinite(norm)):
+def gradients(
+    module: torch.nn.Module,
+    run: Callable[..., Losses],
+    batch: FrameBatch,
+    draw: Draw,
+    share: float = 1.0,
+    clip: float | None = None,
+    autocast: AbstractContextManager | None = None,
+) -> tuple[Losses, Float[torch.Tensor, ""]]:
+    """Losses of the whole batch and the norm of its gradients, which lie with the module's parameters afterwards.
+
+    On another device than the CPU nothing here waits for it: all shapes are known beforehand, no number is read.
+
+    Args:
+        module: whose parameters.
+        run: the module, or what was compiled of it.
+        batch: on the module's device.
+        draw: see `Draw`.
+        share: of the batch, where several processes have one each (`distributed.share`).
+        clip: largest gradient norm.
+        autocast: in which the losses are computed.
+    """
+    with autocast or nullcontext():
+        losses = run(batch, draw)
+    module.zero_grad(set_to_none=True)
+    (losses.total * share).backward()
+    distributed.sum_gradients(module)
+    found = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
+    norm = torch.nn.utils.get_total_norm(found)
+    if clip is not None:
+        torch.nn.utils.clip_grads_with_norm_(module.parameters(), clip, norm)
+    return losses.over_all(share), norm
+
+
+def _require_finite(bad: tuple[int, float, float] | None, out: Path) -> None:
+    if bad is not None:
+        step, loss, norm = bad
         kept = "the last good checkpoint is kept" if (out / CHECKPOINT).exists() else "no checkpoint yet"
         raise TrainingDiverged(
-            f"{out}: step {step + 1}: loss {loss.item():g}, gradient norm {norm.item():g}; {kept}. "
+            f"{out}: step {step + 1}: loss {loss:g}, gradient norm {norm:g}; {kept}. "
             "Lower the learning rate, or look for non-finite values in the data"
         )
 

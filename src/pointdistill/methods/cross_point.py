@@ -101,7 +101,7 @@ class CrossPoint(nn.Module):
         """Both contrasts of a batch, with equal weights."""
         assert batch.second is not None
         noise = torch.cat([view_noise(draw, self.backbone, view) for view in (0, 1)])
-        first, second = self.clouds(batch.points, batch.second, noise.to(batch.points.device))
+        first, second = self.clouds(batch.points, batch.second, noise.to(batch.points.device, non_blocking=True))
         intra = nt_xent(first, second, self.config.temperature)
         cross = nt_xent((first + second) / 2, self.images(batch.targets), self.config.temperature)
         return Losses(intra + cross, {"intra": intra, "cross": cross})

@@ -115,7 +115,7 @@ class DepthContrast(nn.Module):
         """
         config = self.config
         drawn = sample_uniform(draw.seed, f"cuboids {view}", draw.epoch, draw.index, 4 * _TRIES + 1)
-        numbers = torch.from_numpy(drawn).to(points.device)
+        numbers = torch.from_numpy(drawn).to(points.device, non_blocking=True)
         tries = numbers[:, :-1].unflatten(1, (_TRIES, 4))
         kept = random_cuboid(points, tries, config.crop, config.aspect, config.least)
         return resample_kept(points, drop_cuboid(points, kept, numbers[:, -1], config.drop), points.shape[1])
@@ -124,7 +124,7 @@ class DepthContrast(nn.Module):
         """The loss of a batch; in training its keys join the queue."""
         assert batch.second is not None
         views = [self.augmented(points, draw, view) for view, points in enumerate((batch.points, batch.second))]
-        noises = [view_noise(draw, self.backbone, view).to(batch.points.device) for view in (0, 1)]
+        noises = [view_noise(draw, self.backbone, view).to(batch.points.device, non_blocking=True) for view in (0, 1)]
         if self.training:
             self.copy.follow(self.backbone, self.head)
         query = project(self.backbone, self.head, views[0], noises[0])

@@ -118,7 +118,9 @@ class Distill(nn.Module):
 
     def forward(self, batch: FrameBatch, draw: Draw) -> Losses:
         """Eq. 12 on a batch."""
-        loss = self.loss(self.standardised(batch.points, self.noise(draw).to(batch.points.device)), batch)
+        loss = self.loss(
+            self.standardised(batch.points, self.noise(draw).to(batch.points.device, non_blocking=True)), batch
+        )
         return Losses(loss, {"distill": loss})
 
     def noise(self, draw: Draw) -> Float[Tensor, "batch branches"]:

@@ -102,13 +102,15 @@ class DistillReconstruction(Distill):
         # The blocks that a distillation runs draw as they do there; what the reconstruction adds, as it does.
         own = self.noise(draw)
         of_encoder = masking[:, backbone.config.groups :][:, own.shape[1] : 2 * backbone.config.depth]
-        noise = torch.cat([own, of_encoder], dim=1).to(device)
+        noise = torch.cat([own, of_encoder], dim=1).to(device, non_blocking=True)
         patches = backbone.patches(batch.points)
         tokens, positions = backbone.patch_embed(patches.patches), backbone.position_embed(patches.centres)
         trace = backbone.trace(tokens, positions, noise)
         distill = self.loss(self.read(trace), batch)
         encoded = backbone.norm(trace.outputs[-1])
-        chamfer = masked_chamfer(self.masking, backbone, self.decoder, patches, masking.to(device), encoded)
+        chamfer = masked_chamfer(
+            self.masking, backbone, self.decoder, patches, masking.to(device, non_blocking=True), encoded
+        )
         total = self.weights[0] * distill + self.weights[1] * chamfer
         return Losses(total, {"distill": distill, **chamfer_parts(chamfer)})
 

@@ -135,7 +135,7 @@ class LocalAlignment(nn.Module):
         """Mean squared error over the batch's patches inside the image; zero where there is none."""
         count = 2 * self.backbone.config.depth
         noise = torch.from_numpy(sample_uniform(draw.seed, "drop path", draw.epoch, draw.index, count))
-        predicted, target = self.aligned(batch, noise.to(batch.points.device))
+        predicted, target = self.aligned(batch, noise.to(batch.points.device, non_blocking=True))
         loss = F.mse_loss(predicted, target) if len(target) else predicted.sum()
         return Losses(loss, {"alignment": loss})
 

@@ -132,7 +132,7 @@ class MaskPoint(nn.Module):
 
     def forward(self, batch: FrameBatch, draw: Draw) -> Losses:
         """Focal loss of a batch; beside it the plain cross-entropy, for the log."""
-        noise = query_noise(draw, self.config, self.backbone).to(batch.points.device)
+        noise = query_noise(draw, self.config, self.backbone).to(batch.points.device, non_blocking=True)
         loss, entropy = (each.mean() for each in self.cloud_losses(*self.answer(batch.points, noise)))
         return Losses(loss, {"focal": loss, "cross_entropy": entropy})
 

@@ -134,4 +134,6 @@ def occlusion_noise(
 ) -> Float[Tensor, "batch numbers"]:
     """Uniform numbers: three of the camera, one a point, two a block; where the points are."""
     count = 3 + points.shape[1] + 2 * backbone.config.depth
-    return torch.from_numpy(sample_uniform(draw.seed, "occo", draw.epoch, draw.index, count)).to(points.device)
+    return torch.from_numpy(sample_uniform(draw.seed, "occo", draw.epoch, draw.index, count)).to(
+        points.device, non_blocking=True
+    )

@@ -190,7 +190,7 @@ class PointBERT(nn.Module):
         """Which patches a pass hides, and the numbers for its stochastic depth."""
         count = 2 + 2 * self.backbone.config.depth
         numbers = sample_uniform(draw.seed, f"point_bert {purpose}", draw.epoch, draw.index, count)
-        noise = torch.from_numpy(numbers).to(centres.device)
+        noise = torch.from_numpy(numbers).to(centres.device, non_blocking=True)
         return block_mask(centres, noise[:, :2], self.config.mask_ratio), noise[:, 2:]
 
     def _mixture(
@@ -202,7 +202,7 @@ class PointBERT(nn.Module):
     ) -> Mixture:
         """Each patch its own cloud's with the probability `own`, else the one of the same number of its partner's."""
         numbers = sample_uniform(draw.seed, "point_bert mix", draw.epoch, draw.index, 1 + centres.shape[1])
-        noise = torch.from_numpy(numbers).to(centres.device)
+        noise = torch.from_numpy(numbers).to(centres.device, non_blocking=True)
         own, stays = noise[:, 0], noise[:, 1:] < noise[:, :1]
         return Mixture(
             torch.where(stays[..., None], embedded, partners(embedded)),

@@ -101,7 +101,7 @@ class PointContrast(nn.Module):
 
     def forward(self, batch: FrameBatch, draw: Draw) -> Losses:
         """PointInfoNCE of all matches of the batch, whichever process holds them: each computes all of it."""
-        features, there = self.pairs(batch, self.noise(draw).to(batch.points.device))
+        features, there = self.pairs(batch, self.noise(draw).to(batch.points.device, non_blocking=True))
         features, there = distributed.all_rows(features), distributed.all_rows(there.float()) > 0
         loss = point_info_nce(features[:, 0][there], features[:, 1][there], self.config.temperature)
         return Losses(loss, {"point_info_nce": loss})

@@ -63,7 +63,7 @@ class PointMAE(nn.Module):
 
     def forward(self, batch: FrameBatch, draw: Draw) -> Losses:
         """Reconstruction loss of a batch."""
-        noise = masking_noise(draw, self.backbone, self.decoder).to(batch.points.device)
+        noise = masking_noise(draw, self.backbone, self.decoder).to(batch.points.device, non_blocking=True)
         loss = self.reconstruction(batch.points, noise)
         return Losses(loss, chamfer_parts(loss))
 
@@ -138,7 +138,9 @@ def held_out_noise(
     batch: FrameBatch, backbone: PointTransformer, decoder: PointDecoder
 ) -> Float[Tensor, "batch numbers"]:
     """The numbers to validate by: a frame's are always the same."""
-    return masking_noise(Draw(0, 0, batch.index.cpu().numpy()), backbone, decoder).to(batch.points.device)
+    return masking_noise(Draw(0, 0, batch.index.cpu().numpy()), backbone, decoder).to(
+        batch.points.device, non_blocking=True
+    )
 
 
 def chamfer_parts(loss: Float[Tensor, ""]) -> dict[str, Float[Tensor, ""]]:
