@@ -132,3 +132,30 @@ def test_no_gravity_where_nobody_knows_it(store):
     FrameLoader(unknown, 2, 50, seed=0)
     with pytest.raises(DataError, match=r"do not say which way is up.*--up"):
         FrameLoader(unknown, 2, 50, seed=0, frame="gravity")
+
+
+def _assert_same_batches(finished, whole):
+    assert torch.equal(finished.targets, whole.targets) and torch.equal(finished.index, whole.index)
+    torch.testing.assert_close(finished.points, whole.points, rtol=0, atol=1e-6)
+    if whole.second is not None:
+        torch.testing.assert_close(finished.second, whole.second, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("views", [1, 2])
+@pytest.mark.parametrize("frame", ["camera", "gravity"])
+def test_clouds_finished_on_the_device_are_the_loaders(store, frame, views):
+    augment = Augmentation(yaw=True) if frame == "gravity" else Augmentation()
+    given = {"seed": 3, "frame": frame, "augment": augment, "views": views}
+    loaders = (FrameLoader(store, 5, 64, stored=stored, **given) for stored in (False, True))
+    for whole, raw in zip(*(loader.epoch(1) for loader in loaders), strict=True):
+        assert raw.points.shape == (5, 0, 3) and raw.clouds.stored.dtype == torch.int16 and len(raw) == 5
+        assert (raw.second_clouds is None) == (views == 1)
+        _assert_same_batches(raw.to("cpu"), whole)
+    assert raw.to("meta").points.shape == (5, 64, 3)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_batches_for_a_gpu_lie_in_pinned_memory(store):
+    raw = next(FrameLoader(store, 5, 64, seed=3, views=2, stored=True).epoch(0))
+    assert raw.targets.is_pinned() and raw.clouds.stored.is_pinned() and raw.second_clouds.shifts.is_pinned()
+    _assert_same_batches(raw.to("cuda").to("cpu"), next(FrameLoader(store, 5, 64, seed=3, views=2).epoch(0)))

@@ -1,9 +1,10 @@
 """What a loader hands to a method."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any
 
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32, Int16, Int64
 from torch import Tensor
 
 
@@ -38,4 +39,64 @@ class FrameBatch:
         move = lambda tensor: tensor.to(device, non_blocking=True)  # noqa: E731
         maybe = lambda tensor: None if tensor is None else move(tensor)  # noqa: E731
         rest = map(maybe, (self.cells, self.second, self.matches))
-        return type(self)(move(self.points), move(self.targets), move(self.index), *rest)
+        return FrameBatch(move(self.points), move(self.targets), move(self.index), *rest)
+
+
+@dataclass(frozen=True)
+class StoredClouds:
+    """Clouds as a store keeps them, with the linear map of each that turns them into the student's.
+
+    Attributes:
+        stored: the drawn points' numbers.
+        matrices, shifts: a point of the student's cloud is `matrix @ numbers + shift`: unit sphere, frame and
+            augmentation.
+    """
+
+    stored: Int16[Tensor, "batch points 3"]
+    matrices: Float32[Tensor, "batch 3 3"]
+    shifts: Float32[Tensor, "batch 3"]
+
+    def on(self, device: str | torch.device) -> Float32[Tensor, "batch points 3"]:
+        """The student's clouds, computed there; not as a matrix product, which GPUs may round to ten bits."""
+        numbers, matrices, shifts = (
+            part.to(device, non_blocking=True) for part in (self.stored, self.matrices, self.shifts)
+        )
+        x, y, z = numbers.float()[:, :, None].unbind(-1)
+        first, second, third = matrices[:, None].unbind(-1)
+        return shifts[:, None] + x * first + y * second + z * third
+
+
+@dataclass(frozen=True)
+class StoredBatch(FrameBatch):
+    """A batch whose clouds are finished on the device it is sent to: half the bytes to send, no arithmetic on the CPU.
+
+    Until then `points` holds none.
+
+    Attributes:
+        clouds: become `points`.
+        second_clouds: become `second`.
+    """
+
+    clouds: StoredClouds | None = None
+    second_clouds: StoredClouds | None = None
+
+    def to(self, device: str | torch.device) -> FrameBatch:
+        """The finished batch on a device."""
+        sent = super().to(device)
+        points = sent.points if self.clouds is None else self.clouds.on(device)
+        return replace(
+            sent, points=points, second=None if self.second_clouds is None else self.second_clouds.on(device)
+        )
+
+
+def pinned(batch: FrameBatch) -> FrameBatch:
+    """The batch in memory that a GPU reads by itself, while the CPU goes on."""
+    return _in_pinned_memory(batch)
+
+
+def _in_pinned_memory(part: Any) -> Any:
+    if isinstance(part, Tensor):
+        return part.pin_memory()
+    if is_dataclass(part) and not isinstance(part, type):
+        return replace(part, **{field.name: _in_pinned_memory(getattr(part, field.name)) for field in fields(part)})
+    return part

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float32, Int, Int16, Int64
 
 from pointdistill.augment import Augmentation
-from pointdistill.batch import FrameBatch
+from pointdistill.batch import FrameBatch, StoredBatch, StoredClouds, pinned
 from pointdistill.errors import DataError, RecipeError
 from pointdistill.frame_pairs import FramePairs
 from pointdistill.seeding import numpy_generator
@@ -43,6 +43,7 @@ class FrameLoader:
         pairs: gives each frame another one of its scan as the second view, and matches their points; None leaves second
             views to `views`.
         rank, ranks: this process takes every `ranks`-th frame of each batch, from the `rank`-th on.
+        stored: batches are `StoredBatch`es, whose clouds are finished on the device that they are sent to.
 
     Raises:
         RecipeError: no batch is full, or an augmentation that needs z up in the camera's frame.
@@ -65,6 +66,7 @@ class FrameLoader:
         pairs: FramePairs | None = None,
         rank: int = 0,
         ranks: int = 1,
+        stored: bool = False,
     ):
         if frame == "camera" and augment is not None and (augment.yaw or augment.flip):
             raise RecipeError("Turning about z and mirroring need clouds whose z points up: use frame='gravity'.")
@@ -74,7 +76,7 @@ class FrameLoader:
             raise DataError(store.path, problem, remedy)
         self.store, self.batch_size, self.points, self.seed = store, batch_size, points, seed
         self.augment, self.drop_last, self.shuffle, self.cells = augment, drop_last, shuffle, cells
-        self.views, self.pairs, self.rank, self.ranks = views, pairs, rank, ranks
+        self.views, self.pairs, self.rank, self.ranks, self.stored = views, pairs, rank, ranks, stored
         self.indices = np.arange(len(store)) if indices is None else np.asarray(indices, np.int64)
         if len(self) == 0:
             raise RecipeError(f"{len(self.indices)} frames are less than one batch of {batch_size}.")
@@ -105,12 +107,16 @@ class FrameLoader:
                 chosen = order[step * self.batch_size : (step + 1) * self.batch_size][self.rank :: self.ranks]
                 if not len(chosen):  # the last, smaller batch, with fewer frames than there are processes
                     continue
-                following = ahead.submit(self.batch, chosen, number)
+                following = ahead.submit(self._ready, chosen, number)
                 if pending is not None:
                     yield pending.result()
                 pending = following
             if pending is not None:
                 yield pending.result()
+
+    def _ready(self, chosen: Int64[np.ndarray, "batch"], epoch: int) -> FrameBatch:
+        batch = self.batch(chosen, epoch)
+        return pinned(batch) if self.stored and torch.cuda.is_available() else batch
 
     def batch(self, chosen: Int64[np.ndarray, "batch"], epoch: int) -> FrameBatch:
         """These frames as epoch `epoch` draws them."""
@@ -125,18 +131,34 @@ class FrameLoader:
         if self.cells is not None:
             found = [self._cells(index, taken) for index, taken in zip(chosen.tolist(), drawn, strict=True)]
             cells = torch.from_numpy(np.stack(found))
-        return FrameBatch(points, targets, torch.from_numpy(chosen.copy()), cells, second, matches)
+        index = torch.from_numpy(chosen.copy())
+        if isinstance(points, torch.Tensor):
+            assert not isinstance(second, StoredClouds)
+            return FrameBatch(points, targets, index, cells, second, matches)
+        assert not isinstance(second, torch.Tensor)
+        none = torch.empty(len(chosen), 0, 3)
+        return StoredBatch(none, targets, index, cells, None, matches, clouds=points, second_clouds=second)
 
     def _clouds(
         self, chosen: Int64[np.ndarray, "batch"], key: str, epoch: int
-    ) -> tuple[Float32[torch.Tensor, "batch points 3"], list[Int64[np.ndarray, "points"]]]:
+    ) -> tuple[Float32[torch.Tensor, "batch points 3"] | StoredClouds, list[Int64[np.ndarray, "points"]]]:
         """A draw of each frame, by a key of its own, and which of the frame's points it is."""
-        points = torch.empty(len(chosen), self.points, 3)
-        rows = points.numpy()
+        points = torch.empty(len(chosen), self.points, 3, dtype=torch.int16 if self.stored else torch.float32)
+        matrices, shifts = torch.empty(len(chosen), 3, 3), torch.empty(len(chosen), 3)
         near = np.empty(self.store.points.shape[1:], np.int16)
-        generators = [numpy_generator(self.seed, key, epoch, index) for index in chosen.tolist()]
-        each = zip(chosen.tolist(), generators, rows, strict=True)
-        return points, [self._draw(index, generator, near, row) for index, generator, row in each]
+        drawn = []
+        for place, index in enumerate(chosen.tolist()):
+            rows, matrix, shift = self._draw(index, numpy_generator(self.seed, key, epoch, index))
+            available = int(self.store.counts[index])
+            # Every cache line of a frame is wanted: read in order first, it is at hand when rows are taken at random.
+            near[:available] = self.store.points[index, :available]
+            taken = near.take(rows, axis=0)
+            if self.stored:
+                points[place], matrices[place], shifts[place] = map(torch.from_numpy, (taken, matrix, shift))
+            else:
+                _finish(taken, matrix, shift, points[place].numpy())
+            drawn.append(rows)
+        return StoredClouds(points, matrices, shifts) if self.stored else points, drawn
 
     def _partners(
         self,
@@ -144,7 +166,7 @@ class FrameLoader:
         chosen: Int64[np.ndarray, "batch"],
         drawn: list[Int64[np.ndarray, "points"]],
         epoch: int,
-    ) -> tuple[Float32[torch.Tensor, "batch points 3"], Int64[torch.Tensor, "batch matches 2"]]:
+    ) -> tuple[Float32[torch.Tensor, "batch points 3"] | StoredClouds, Int64[torch.Tensor, "batch matches 2"]]:
         """A draw of each frame's partner, and which of its points are points of the frame's draw."""
         others = pairs.second(chosen, self.seed, epoch)
         second, again = self._clouds(others, "second sample", epoch)
@@ -163,27 +185,29 @@ class FrameLoader:
         return numpy_generator(self.seed, "order", epoch).permutation(self.indices)
 
     def _draw(
-        self,
-        index: int,
-        generator: np.random.Generator,
-        near: Int16[np.ndarray, "stored 3"],
-        out: Float32[np.ndarray, "points 3"],
-    ) -> Int64[np.ndarray, "points"]:
-        """One cloud, written to `out`; `near` is room for a frame. Returns which of the frame's points it is."""
-        available = int(self.store.counts[index])
-        rows = draw_rows(generator, available, self.points)
+        self, index: int, generator: np.random.Generator
+    ) -> tuple[Int64[np.ndarray, "points"], Float32[np.ndarray, "3 3"], Float32[np.ndarray, "3"]]:
+        """Which of a frame's points are taken, and the linear map from stored numbers to the student's cloud."""
+        rows = draw_rows(generator, int(self.store.counts[index]), self.points)
         matrix, shift = self._matrices[index], self._shifts[index]
         if self.augment is not None:
             augmenting, moving = self.augment.draw(generator)
             matrix, shift = augmenting @ matrix, augmenting @ shift + moving
-        # Every cache line of a frame is wanted: read in order first, it is at hand when rows are taken at random.
-        near[:available] = self.store.points[index, :available]
-        np.matmul(near.take(rows, axis=0).astype(np.float32), matrix.T, out=out)
-        # Adding rows of 3 would spend its time on the loop over rows: add rows of many points.
-        many = math.gcd(len(out), 64)
-        blocks = out.reshape(-1, 3 * many)
-        blocks += np.tile(shift, many)
-        return rows
+        return rows, matrix, shift
+
+
+def _finish(
+    taken: Int16[np.ndarray, "points 3"],
+    matrix: Float32[np.ndarray, "3 3"],
+    shift: Float32[np.ndarray, "3"],
+    out: Float32[np.ndarray, "points 3"],
+) -> None:
+    """The student's cloud, written to `out`."""
+    np.matmul(taken.astype(np.float32), matrix.T, out=out)
+    # Adding rows of 3 would spend its time on the loop over rows: add rows of many points.
+    many = math.gcd(len(out), 64)
+    blocks = out.reshape(-1, 3 * many)
+    blocks += np.tile(shift, many)
 
 
 def draw_rows(generator: np.random.Generator, available: int, wanted: int) -> Int64[np.ndarray, "wanted"]:

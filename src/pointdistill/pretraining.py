@@ -71,8 +71,9 @@ def _require_targets(recipe: PretrainRecipe, store: FrameStore) -> None:
         )
 
 
-def train_loader(recipe: PretrainRecipe, store: FrameStore) -> FrameLoader:
-    """Training batches as the recipe draws them; of several processes, each gets its share of every batch."""
+def train_loader(recipe: PretrainRecipe, store: FrameStore, device: str = "cpu") -> FrameLoader:
+    """Training batches as the recipe draws them, to be sent to a device; of several processes, each gets its share of
+    every batch."""
     frames, engine = recipe.frames, recipe.engine
     return FrameLoader(
         store,
@@ -86,6 +87,7 @@ def train_loader(recipe: PretrainRecipe, store: FrameStore) -> FrameLoader:
         pairs=_pairs(recipe, store),
         rank=distributed.rank(),
         ranks=distributed.ranks(),
+        stored=torch.device(device).type != "cpu",
     )
 
 
@@ -186,7 +188,7 @@ def run_pretrain(
         },
         "teacher": train_store.teacher,
     }
-    loader = train_loader(recipe, train_store)
+    loader = train_loader(recipe, train_store, device)
     if heldout_store is None:
         validation, kind = validation_loader(recipe, train_store, SEEN), "seen"
     else:

@@ -104,7 +104,7 @@ def table_7(
         decoder = fresh(FrozenEncoderMAE, masking, recipe)
         decoder.backbone.load_state_dict(method.backbone.state_dict())
         identity = recipe_hash(recipe, {"data": store.manifest_hash, "frozen": weights})
-        loader, folder = train_loader(recipe, store), Path(out) / name
+        loader, folder = train_loader(recipe, store, device), Path(out) / name
         pretrain(decoder, loader, measured, recipe.engine, folder, identity, device, report, "seen")
         table[name] = ReconstructionLoss(chamfer, measure(decoder, measured, device))
     rows = {name: row.as_json() for name, row in table.items()}
