@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
+from pointdistill import cli
 from pointdistill.distilled import load_distilled, read_finished
 from pointdistill.engine.log import read_log
 from pointdistill.engine.optim import adamw
@@ -574,3 +575,13 @@ def test_paper_takes_two_steps_at_its_own_sizes(tmp_path):
         losses.append(loss.item())
     assert len(losses) == 2 and np.isfinite(losses).all()
     assert not torch.equal(before, method.concepts.prototypes)
+
+
+def test_an_estimate_says_what_it_would_take_and_writes_nothing(small_stores, tmp_path, capsys):
+    train, _ = small_stores
+    given = ["--data", str(train), "--out", str(tmp_path / "run"), "--batch-size", "4", "--estimate"]
+    cli.main(["pretrain", "quickstart-point-bert", *given])
+    said = capsys.readouterr().out
+    assert said.count("the largest batch that fits is ") == said.count("s a step on cpu") == 2
+    assert "its tokenizer, first: 6 frames" in said and "epochs of batches of 4: " in said
+    assert not (tmp_path / "run").exists()

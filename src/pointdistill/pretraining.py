@@ -25,6 +25,7 @@ from pointdistill.model_card import model_card
 from pointdistill.models.checkpoints import save_backbone
 from pointdistill.models.point_transformer import PointTransformer
 from pointdistill.online_probe import ProbeSettings, open_probes
+from pointdistill.pretraining_cost import print_cost
 from pointdistill.recipes.named import pretraining_recipes
 from pointdistill.recipes.recipe import PretrainRecipe, as_json, first_stage, recipe_hash, with_optimisation
 from pointdistill.store import FrameStore
@@ -355,8 +356,10 @@ def run_named_recipe(
     compile: bool,
     teacher: str | None = None,
     probes: ProbeSettings | None = None,
+    estimate: bool = False,
 ) -> None:
-    """`pointdistill pretrain NAME`, alone or as one of the processes that torchrun started.
+    """`pointdistill pretrain NAME`, alone or as one of the processes that torchrun started; `estimate`: only what it
+    would take.
 
     Raises:
         RecipeError: as `run_pretrain`; for the paper's recipe also a store of other frames.
@@ -371,6 +374,9 @@ def run_named_recipe(
         changes = {key: value for key, value in changes.items() if value is not None}
         precision = "bfloat16" if device.startswith("cuda") else recipe.engine.precision
         recipe = with_optimisation(recipe, **changes, seed=seed, compile=compile, precision=precision)
+        if estimate:
+            print_cost(recipe, FrameStore.open(data, teacher), own)
+            return
         with exclusive(out) if distributed.is_main() else nullcontext(), progress() as bars:
             task = bars.add_task(f"pre-training, recipe {name}", total=None, note="")
             result = run_pretrain(

@@ -5,7 +5,6 @@ What fine-tunings take is read off finished ones of the same kind; at the small 
 seconds that they took where the published small tables were made.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,19 +12,13 @@ from typing import Any
 import torch
 
 from pointdistill import manifest
-from pointdistill.batch import FrameBatch
 from pointdistill.console import console
-from pointdistill.engine.optim import adamw
-from pointdistill.methods.base import Draw, TargetStatistics
-from pointdistill.methods.point_contrast import PointContrastConfig
-from pointdistill.models.point_transformer import PointTransformer
 from pointdistill.parallel import torch_threads, usable_cores
+from pointdistill.pretraining_cost import made_up_method, step_seconds
 from pointdistill.recipes.recipe import PretrainRecipe, first_stage
 from pointdistill.reproduce.runs import Comparison, Downstream, Place, Pretraining, Run
 from pointdistill.reproduce.stores import factory_of
 
-_MOST = 16
-"""Clouds of a batch that is timed; larger batches are reckoned from it."""
 _PAPER_TARGETS = {"no-captions": (1, 512), "local": (49, 512)}
 _PAPER_FRAMES, _PAPER_SHAPES = 80_000, 41_952
 """What is reckoned with before the stores are there: four fifths of the paper's 100k pairs; ShapeNet-55's training
@@ -147,37 +140,14 @@ def _time(run: Pretraining, place: Place) -> tuple[float, float]:
 
 
 def _time_stage(recipe: PretrainRecipe, run: Pretraining, place: Place) -> tuple[float, float]:
-    device = place.device
-    torch.manual_seed(0)
-    shape = _target_shape(run, place)
-    backbone = PointTransformer(recipe.backbone)
-    statistics = TargetStatistics(torch.zeros(shape), torch.ones(shape)) if recipe.method.learns_from_teacher else None
-    method = recipe.method.build(backbone, statistics)
-    assert isinstance(method, torch.nn.Module)
-    size = 4.0 * sum(p.numel() for p in [*method.parameters(), *backbone.parameters()])
-    count = min(_MOST, recipe.engine.batch_size)
-    batch = _batch(recipe, count, shape).to(device)
+    device, shape = place.device, _target_shape(run, place)
     with torch_threads(1 if device == "cpu" else torch.get_num_threads()):
-        optimizer = adamw(method.to(device).train(), recipe.engine.lr, recipe.engine.weight_decay)
-        taken = []
-        for step in range(3):
-            began = time.perf_counter()
-            loss = method(batch, Draw(0, step, batch.index.cpu().numpy())).total
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            loss.item()
-            taken.append(time.perf_counter() - began)
-    per_step = min(taken[1:]) * recipe.engine.batch_size / count
+        per_step = step_seconds(recipe, shape, device)
+    method = made_up_method(recipe, shape)
+    size = 4.0 * sum(p.numel() for p in method.parameters())
+    if isinstance(backbone := getattr(method, "backbone", None), torch.nn.Module):
+        size += 4.0 * sum(p.numel() for p in backbone.parameters())  # written once more, by itself
     return per_step * recipe.engine.epochs * (_frames(run, place) // recipe.engine.batch_size), size
-
-
-def _batch(recipe: PretrainRecipe, count: int, shape: tuple[int, ...]) -> FrameBatch:
-    points, second = torch.rand(2, count, recipe.frames.points, 3) * 2 - 1
-    cells = torch.zeros(count, recipe.frames.points, dtype=torch.int64)
-    pairs = recipe.method.matches if isinstance(recipe.method, PointContrastConfig) else 1
-    matches = torch.arange(pairs)[None, :, None].expand(count, -1, 2)
-    return FrameBatch(points, torch.randn(count, *shape), torch.arange(count), cells, second, matches)
 
 
 def _target_shape(run: Pretraining, place: Place) -> tuple[int, int]:

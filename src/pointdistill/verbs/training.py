@@ -42,6 +42,7 @@ def pretrain(
     teacher: str | None = None,
     probe_every: Annotated[int | None, arg(metavar="STEPS")] = None,
     objects: Path | None = None,
+    estimate: bool = False,
 ):
     """Pre-train a backbone on a store, by distillation or another method; goes on from the last checkpoint in OUT.
 
@@ -65,6 +66,7 @@ def pretrain(
         probe_every: steps between probes of the frozen backbone, at no change to what is learnt: how much of held-out
             targets follows from its features, for any method; default five times a run, 0 never.
         objects: store of labelled objects, to probe with a linear SVM too (extra eval; never on its test split).
+        estimate: only say what it would take here: steps, time, memory, the largest batch that fits, disk.
     """
     from pointdistill.online_probe import ProbeSettings
     from pointdistill.pretraining import run_named_recipe
@@ -74,7 +76,7 @@ def pretrain(
     if probe_every == 0 and objects is not None:
         raise PointdistillError("--objects are for probes, of which --probe-every 0 wants none. Leave one out")
     probes = None if probe_every == 0 else ProbeSettings(probe_every, objects)
-    run_named_recipe(recipe, data, heldout, out, epochs, batch_size, seed, device, compile, teacher, probes)
+    run_named_recipe(recipe, data, heldout, out, epochs, batch_size, seed, device, compile, teacher, probes, estimate)
 
 
 def finetune(
