@@ -7,7 +7,7 @@ import torch
 import pointdistill
 from pointdistill import cli, create_backbone
 from pointdistill.applications.clouds import training_form
-from pointdistill.applications.embed import load_encoder
+from pointdistill.applications.embed import embed_all, load_encoder
 from pointdistill.models.checkpoints import load_backbone, save_backbone
 
 CLOUD = np.random.default_rng(0).standard_normal((500, 3)).astype(np.float32)
@@ -49,11 +49,60 @@ def test_the_command_writes_them(run, store, tmp_path, capsys):
     cli.main([*words, str(tmp_path / "new" / "features.npz")])
     with np.load(tmp_path / "new" / "features.npz", allow_pickle=False) as arrays:
         assert arrays["tokens"].shape == (7, 64, 96) and arrays["centres"].shape == (7, 64, 3)
-        np.testing.assert_array_equal(arrays["tokens"][0], pointdistill.embed(CLOUD, run).tokens)
+        alone = pointdistill.embed(CLOUD, run)
+        for name in ("tokens", "centres", "pooled"):
+            np.testing.assert_allclose(arrays[name][0], getattr(alone, name), atol=1e-5)
         assert arrays["names"].tolist() == [str(tmp_path / "cloud.npy"), *(f"{store} {i}" for i in range(6))]
         cli.main([*words, str(tmp_path / "pooled.npy")])
         np.testing.assert_array_equal(np.load(tmp_path / "pooled.npy"), arrays["pooled"])
-    for wrong, said in (([*words, "x.txt"], "x.txt"), (["embed", *words[3:], "x.npz"], "no cloud to embed")):
+    files = [["embed", str(tmp_path / "cloud.npy"), *words[3:], "x.npz", "--frame", "1"]]
+    for wrong, said in (
+        (files[0], "is no store"),
+        ([*words, "x.txt"], "x.txt"),
+        (["embed", *words[3:], "x.npz"], "no cloud to embed"),
+    ):
         with pytest.raises(SystemExit) as stopped:
             cli.main(wrong)
         assert stopped.value.code == 2 and said in capsys.readouterr().err
+
+
+def test_a_folder_of_files_a_few_at_a_time(run, tmp_path, monkeypatch):
+    (tmp_path / "clouds" / "below").mkdir(parents=True)
+    clouds = np.random.default_rng(1).standard_normal((5, 400, 3)).astype(np.float32)
+    for number, cloud in enumerate(clouds):
+        np.save(tmp_path / "clouds" / f"{number}.npy", cloud)
+    (tmp_path / "clouds" / "notes.md").write_text("not a cloud")
+    sizes, encoder = [], load_encoder(run)
+    forward = encoder.backbone.forward
+    monkeypatch.setattr(encoder.backbone, "forward", lambda cloud: sizes.append(len(cloud)) or forward(cloud))
+    found = list(embed_all([(str(number), cloud) for number, cloud in enumerate(clouds)], encoder, batch=2))
+    assert sizes == [2, 2, 1]
+    cli.main(["embed", str(tmp_path / "clouds"), "--backbone", str(run), "--out", str(tmp_path / "all.npz")])
+    with np.load(tmp_path / "all.npz", allow_pickle=False) as arrays:
+        assert arrays["names"].tolist() == [str(tmp_path / "clouds" / f"{number}.npy") for number in range(5)]
+        for name in ("tokens", "centres", "pooled"):
+            np.testing.assert_allclose(arrays[name], np.stack([getattr(one, name) for one in found]), atol=1e-5)
+
+
+def test_a_bad_file_among_many_is_named_and_nothing_is_left(run, tmp_path, capsys):
+    (tmp_path / "clouds").mkdir()
+    for number in range(20):
+        np.save(tmp_path / "clouds" / f"{number:02d}.npy", CLOUD if number != 18 else CLOUD[:3])
+    for name in ("all.npz", "pooled.npy"):
+        with pytest.raises(SystemExit, match="2"):
+            cli.main(["embed", str(tmp_path / "clouds"), "--backbone", str(run), "--out", str(tmp_path / "out" / name)])
+        assert "18.npy: has 3 finite points" in capsys.readouterr().err
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_features_are_read_as_they_are_wanted(run):
+    """Of a thousand clouds only those of two batches are looked at for the first answer."""
+    looked_at = []
+
+    def clouds():
+        for number in range(1000):
+            looked_at.append(number)
+            yield f"cloud {number}", CLOUD
+
+    next(embed_all(clouds(), load_encoder(run), batch=4))
+    assert len(looked_at) <= 8

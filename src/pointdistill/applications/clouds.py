@@ -46,6 +46,12 @@ def read_cloud(path: str | Path) -> Float32[np.ndarray, "points 3"]:
     raise DataError(path, "no known kind of point cloud", f"Give a .ply, .npy, {', '.join(COLUMNS)}")
 
 
+def cloud_files(folder: Path) -> list[Path]:
+    """The files of a folder that `read_cloud` reads, by their names; folders below it are left alone."""
+    endings = {".ply", ".npy", *COLUMNS}
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in endings and path.is_file())
+
+
 def open_store(path: Path) -> FrameStore:
     """A store whose clouds are wanted, whichever teachers' targets lie beside them."""
     found = targets.finished(path)
@@ -68,15 +74,24 @@ def open_cloud(path: str | Path, frame: int | None, reference: Frame) -> Float32
         raise DataError(path, "is a folder", "Name a file; or a frame of this store with --frame N")
     if frame is None:
         return read_cloud(path)
-    store = open_store(path)
+    return frame_cloud(open_store(path), frame, reference)
+
+
+def frame_cloud(store: FrameStore, frame: int, reference: Frame) -> Float32[np.ndarray, "points 3"]:
+    """A frame of a store, in metres; arguments and errors as `open_cloud`'s."""
     if not 0 <= frame < len(store):
-        raise DataError(path, f"has no frame {frame}", f"Its frames are 0 to {len(store) - 1}")
+        raise DataError(store.path, f"has no frame {frame}", f"Its frames are 0 to {len(store) - 1}")
     cloud = store.cloud(frame)
     return cloud @ store.pose(frame)[:3, :3].T if reference == "gravity" else cloud
 
 
 def training_form(
-    points: Num[np.ndarray, "points 3"], up: Axis | None, frame: Frame, count: int, least: int = 1
+    points: Num[np.ndarray, "points 3"],
+    up: Axis | None,
+    frame: Frame,
+    count: int,
+    least: int = 1,
+    name: str | Path = "point cloud",
 ) -> tuple[Float[Tensor, "1 count 3"], Float[np.ndarray, "3"], float]:
     """A cloud as the loader hands clouds to pre-training: turned, its mean at the origin, in the unit sphere, a draw
     of `count` points (always the same one). Points that are not finite are left out.
@@ -87,6 +102,7 @@ def training_form(
         frame: of the pre-training: "gravity" has z up; "camera" has x right, y down, z forward.
         count: points drawn, some of them more than once where there are fewer.
         least: fewer points than this are refused.
+        name: what errors call the cloud.
 
     Returns:
         The cloud, and its centre and radius: `cloud * radius + centre` is in the frame of pre-training, in the input's
@@ -98,11 +114,11 @@ def training_form(
     rows = np.asarray(points, np.float32)
     rows = rows[np.isfinite(rows).all(1)]
     if len(rows) < least:
-        raise DataError("point cloud", f"has {len(rows)} finite points", f"Give one of {least} or more")
+        raise DataError(name, f"has {len(rows)} finite points", f"Give one of {least} or more")
     rows = rows @ turn(up, frame).T
     sphere = to_unit_sphere(torch.from_numpy(rows)[None])
     if float(sphere.radius) <= 1e-6:
-        raise DataError("point cloud", "has all its points in one place", "Give one with an extent")
+        raise DataError(name, "has all its points in one place", "Give one with an extent")
     chosen = draw_rows(numpy_generator(0, "cloud"), len(rows), count)
     return sphere.points[:, torch.from_numpy(chosen)], sphere.centre[0, 0].numpy(), float(sphere.radius)
 

@@ -1,19 +1,22 @@
 """The verbs `caption`, `classify` and `embed`: files in, lines or arrays out."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from pointdistill import manifest
 from pointdistill.applications.caption import caption
 from pointdistill.applications.classify import classify
-from pointdistill.applications.clouds import open_cloud, open_store
-from pointdistill.applications.embed import embed, load_encoder
+from pointdistill.applications.clouds import Frame, cloud_files, frame_cloud, open_cloud, open_store, read_cloud
+from pointdistill.applications.embed import embed_all, load_encoder
+from pointdistill.applications.feature_file import write_features
 from pointdistill.console import console, track
 from pointdistill.datasets.axes import Axis
 from pointdistill.distilled import load_distilled
 from pointdistill.errors import DataError, PointdistillError
-from pointdistill.files import write_arrays, write_atomic
+from pointdistill.store import FrameStore
 
 
 def caption_command(cloud: Path, run: Path, frame: int | None, teacher: str | None, up: Axis | None) -> None:
@@ -51,25 +54,40 @@ def embed_command(clouds: Sequence[Path], backbone: Path, out: Path, frame: int 
         raise PointdistillError("no cloud to embed: name a file or a store. `pointdistill embed --help` says more")
     encoder = load_encoder(backbone)
     sources = [source for cloud in clouds for source in _sources(cloud, frame)]
-    found = [
-        embed(open_cloud(path, number, encoder.frame), encoder, up) for path, number in track(sources, "embedding")
-    ]
-    arrays = {name: np.stack([getattr(one, name) for one in found]) for name in ("tokens", "centres", "pooled")}
-    names = np.array([str(path) if number is None else f"{path} {number}" for path, number in sources])
-    if out.suffix == ".npz":
-        write_arrays(out, {**arrays, "names": names})
-    else:
-        write_atomic(out, lambda target: _save(target, arrays["pooled"]))
-    console.print(f"{out}: features of {len(found)} clouds", markup=False, soft_wrap=True)
+    names = [name for source in sources for name in source.names]
+    opened = (
+        (name, source.points(number, encoder.frame))
+        for source in sources
+        for number, name in zip(source.numbers, source.names, strict=True)
+    )
+    found = track(embed_all(opened, encoder, up), "embedding", total=len(names))
+    write_features(out, found, names)
+    console.print(f"{out}: features of {len(names)} clouds", markup=False, soft_wrap=True)
 
 
-def _sources(cloud: Path, frame: int | None) -> list[tuple[Path, int | None]]:
-    """A file, one frame of a store, or all of them."""
-    if frame is None and cloud.is_dir():
-        return [(cloud, number) for number in range(len(open_store(cloud)))]
-    return [(cloud, frame)]
+@dataclass(frozen=True)
+class _Source:
+    """A file, or frames of a store."""
+
+    path: Path
+    store: FrameStore | None = None
+    numbers: Sequence[int] = (0,)
+
+    @property
+    def names(self) -> list[str]:
+        return [str(self.path) if self.store is None else f"{self.path} {number}" for number in self.numbers]
+
+    def points(self, number: int, reference: Frame) -> np.ndarray:
+        return read_cloud(self.path) if self.store is None else frame_cloud(self.store, number, reference)
 
 
-def _save(target: Path, array: np.ndarray) -> None:
-    with target.open("wb") as file:
-        np.save(file, array, allow_pickle=False)
+def _sources(cloud: Path, frame: int | None) -> list[_Source]:
+    """A file, the files of a folder, one frame of a store, or all of them."""
+    if not cloud.is_dir():
+        if frame is not None:
+            raise DataError(cloud, "is no store", "Leave --frame out")
+        return [_Source(cloud)]
+    if frame is None and not manifest.is_there(cloud) and (files := cloud_files(cloud)):
+        return [_Source(path) for path in files]
+    store = open_store(cloud)
+    return [_Source(cloud, store, range(len(store)) if frame is None else (frame,))]

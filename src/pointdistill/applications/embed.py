@@ -1,17 +1,24 @@
 """Features of point clouds from any backbone checkpoint."""
 
+import itertools
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float32, Num
+from torch import Tensor
 
 from pointdistill.applications.clouds import Frame, training_form, turn
 from pointdistill.datasets.axes import Axis
 from pointdistill.files import read_json
 from pointdistill.models.checkpoints import load_backbone
 from pointdistill.models.point_transformer import PointTransformer
+
+BATCH = 16
+"""Clouds that the backbone is given at a time."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,6 @@ def load_encoder(checkpoint: str | Path) -> Encoder:
     return Encoder(backbone, frames.get("frame", "gravity"), int(frames.get("points", 4096)))
 
 
-@torch.no_grad()
 def embed(points: Num[np.ndarray, "points 3"], checkpoint: str | Path | Encoder, up: Axis | None = None) -> Embedding:
     """What a backbone says of a cloud: tokens, their centres, and one pooled vector.
 
@@ -71,11 +77,50 @@ def embed(points: Num[np.ndarray, "points 3"], checkpoint: str | Path | Encoder,
         DataError: fewer points than a patch has, or all in one place.
     """
     encoder = checkpoint if isinstance(checkpoint, Encoder) else load_encoder(checkpoint)
+    return next(embed_all([("point cloud", points)], encoder, up))
+
+
+def embed_all(
+    clouds: Iterable[tuple[str | Path, Num[np.ndarray, "points 3"]]],
+    encoder: Encoder,
+    up: Axis | None = None,
+    batch: int = BATCH,
+) -> Iterator[Embedding]:
+    """The same of many clouds, as they come: the next batch is read and prepared while the backbone is at one.
+
+    Args:
+        clouds: each with what errors call it.
+        encoder: from `load_encoder`.
+        up: as in `embed`.
+        batch: clouds a time; what is said of a cloud depends on it in the last bits at most.
+
+    Raises:
+        DataError: as `embed`, and whatever reading a cloud raises.
+    """
     config = encoder.backbone.config
-    least = max(config.groups, config.group_size)
-    cloud, centre, radius = training_form(points, up, encoder.frame, encoder.points, least)
-    features = encoder.backbone(cloud)
-    tokens = features.tokens[0]
-    pooled = torch.cat([tokens.mean(0), tokens.max(0).values])
-    centres = (features.centres[0].numpy() * radius + centre) @ turn(up, encoder.frame)
-    return Embedding(tokens.numpy(), centres, pooled.numpy())
+    least, clouds = max(config.groups, config.group_size), iter(clouds)
+
+    def prepare() -> list[tuple[Tensor, np.ndarray, float]]:
+        chosen = itertools.islice(clouds, batch)
+        return [training_form(points, up, encoder.frame, encoder.points, least, name) for name, points in chosen]
+
+    with ThreadPoolExecutor(1, "clouds") as ahead:
+        following = ahead.submit(prepare)
+        while prepared := following.result():
+            following = ahead.submit(prepare)
+            yield from _embedded(encoder, prepared, up)
+
+
+@torch.no_grad()
+def _embedded(encoder: Encoder, prepared: list[tuple[Tensor, np.ndarray, float]], up: Axis | None) -> list[Embedding]:
+    features = encoder.backbone(torch.cat([cloud for cloud, _, _ in prepared]))
+    pooled = torch.cat([features.tokens.mean(1), features.tokens.max(1).values], dim=1)
+    back = turn(up, encoder.frame)
+    return [
+        Embedding(
+            features.tokens[number].numpy(),
+            (features.centres[number].numpy() * radius + centre) @ back,
+            pooled[number].numpy(),
+        )
+        for number, (_, centre, radius) in enumerate(prepared)
+    ]

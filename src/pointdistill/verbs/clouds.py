@@ -62,7 +62,7 @@ def embed(
     """Write a backbone's features of point clouds.
 
     Args:
-        clouds: .ply, .npy, .txt, .xyz, .pts or .csv; or stores: all their frames, or --frame.
+        clouds: .ply, .npy, .txt, .xyz, .pts or .csv; folders of such files; or stores: all their frames, or --frame.
         backbone: backbone.safetensors, or the folder of a pre-training.
         out: .npz for tokens, centres, pooled features and names; .npy for pooled features alone.
         frame: which frame of a store.
