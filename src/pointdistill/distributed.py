@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import torch
@@ -153,12 +154,15 @@ class _Sum(torch.autograd.Function):
         return _Sum.apply(gradient)  # type: ignore[return-value]
 
 
-_sum: Any = torch.compiler.disable(_Sum.apply)  # the compiler knows no processes
+@cache
+def _not_compiled(function: Any) -> Any:
+    """The compiler knows no processes. As late as can be: it is imported here, which takes seconds."""
+    return torch.compiler.disable(function)
 
 
 def summed(values: Shaped[Tensor, "*shape"]) -> Shaped[Tensor, "*shape"]:
     """The sum over all processes, through which gradients flow back to each."""
-    return _sum(values) if is_active() else values
+    return _not_compiled(_Sum.apply)(values) if is_active() else values
 
 
 def own_rows() -> slice:
@@ -173,13 +177,10 @@ def _all_rows(values: Tensor) -> Tensor:
     return summed(rows)
 
 
-_gather: Any = torch.compiler.disable(_all_rows)
-
-
 def all_rows(values: Shaped[Tensor, "own *shape"]) -> Shaped[Tensor, "all *shape"]:
     """The rows of all processes, which hold shares of a batch as loaders give them, in the order of the whole batch.
     Gradients flow back to the process that each row came from."""
-    return _gather(values) if is_active() else values
+    return _not_compiled(_all_rows)(values) if is_active() else values
 
 
 def share(samples: int, device: str) -> float:

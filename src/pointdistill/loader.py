@@ -80,16 +80,20 @@ class FrameLoader:
         self.indices = np.arange(len(store)) if indices is None else np.asarray(indices, np.int64)
         if len(self) == 0:
             raise RecipeError(f"{len(self.indices)} frames are less than one batch of {batch_size}.")
-        self._matrices, self._shifts = self._to_unit_sphere(frame)
+        self.frame = frame
 
-    def _to_unit_sphere(self, frame: str) -> tuple[Float32[np.ndarray, "frames 3 3"], Float32[np.ndarray, "frames 3"]]:
-        """Per frame, the linear map from stored int16 coordinates to the unit sphere: `stored @ matrix.T + shift`."""
+    def _to_unit_sphere(
+        self, chosen: Int64[np.ndarray, "batch"]
+    ) -> tuple[Float32[np.ndarray, "batch 3 3"], Float32[np.ndarray, "batch 3"]]:
+        """The linear map of each frame from stored int16 coordinates to the unit sphere: `stored @ matrix.T + shift`.
+        Computed as it is wanted: nothing is held of frames that are not in the batch."""
         store = self.store
-        matrices = np.eye(3) * (store.step / store.scale[:, None])[:, None, :].astype(np.float64)
-        corner = store.lower.astype(np.float64) + HALF_RANGE * store.step.astype(np.float64)
-        shifts = (corner - store.centre) / store.scale[:, None]
-        if frame == "gravity":
-            turns = store.poses[:, :3, :3].astype(np.float64)
+        step, scale = store.step[chosen], store.scale[chosen][:, None]
+        matrices = np.eye(3) * (step / scale)[:, None, :].astype(np.float64)
+        corner = store.lower[chosen].astype(np.float64) + HALF_RANGE * step.astype(np.float64)
+        shifts = (corner - store.centre[chosen]) / scale
+        if self.frame == "gravity":
+            turns = store.poses[chosen][:, :3, :3].astype(np.float64)
             matrices, shifts = turns @ matrices, np.einsum("fij,fj->fi", turns, shifts)
         return matrices.astype(np.float32), shifts.astype(np.float32)
 
@@ -146,9 +150,13 @@ class FrameLoader:
         points = torch.empty(len(chosen), self.points, 3, dtype=torch.int16 if self.stored else torch.float32)
         matrices, shifts = torch.empty(len(chosen), 3, 3), torch.empty(len(chosen), 3)
         near = np.empty(self.store.points.shape[1:], np.int16)
-        drawn = []
-        for place, index in enumerate(chosen.tolist()):
-            rows, matrix, shift = self._draw(index, numpy_generator(self.seed, key, epoch, index))
+        drawn, maps = [], self._to_unit_sphere(chosen)
+        for place, (index, matrix, shift) in enumerate(zip(chosen.tolist(), *maps, strict=True)):
+            generator = numpy_generator(self.seed, key, epoch, index)
+            rows = draw_rows(generator, int(self.store.counts[index]), self.points)
+            if self.augment is not None:
+                augmenting, moving = self.augment.draw(generator)
+                matrix, shift = augmenting @ matrix, augmenting @ shift + moving
             available = int(self.store.counts[index])
             # Every cache line of a frame is wanted: read in order first, it is at hand when rows are taken at random.
             near[:available] = self.store.points[index, :available]
@@ -183,17 +191,6 @@ class FrameLoader:
         if not self.shuffle:
             return self.indices
         return numpy_generator(self.seed, "order", epoch).permutation(self.indices)
-
-    def _draw(
-        self, index: int, generator: np.random.Generator
-    ) -> tuple[Int64[np.ndarray, "points"], Float32[np.ndarray, "3 3"], Float32[np.ndarray, "3"]]:
-        """Which of a frame's points are taken, and the linear map from stored numbers to the student's cloud."""
-        rows = draw_rows(generator, int(self.store.counts[index]), self.points)
-        matrix, shift = self._matrices[index], self._shifts[index]
-        if self.augment is not None:
-            augmenting, moving = self.augment.draw(generator)
-            matrix, shift = augmenting @ matrix, augmenting @ shift + moving
-        return rows, matrix, shift
 
 
 def _finish(

@@ -69,12 +69,47 @@ def _step(settings: Settings) -> list[Figure]:
     return figures(settings.rounds, settings.device)
 
 
+def _loop(settings: Settings) -> list[Figure]:
+    from pointdistill.bench.loop import figures
+
+    return figures(2 * settings.steps, settings.device)
+
+
+def _embedding(settings: Settings) -> list[Figure]:
+    from pointdistill.bench.embedding import figures
+
+    return figures(settings.steps)
+
+
+def _start(settings: Settings) -> list[Figure]:
+    from pointdistill.bench.start import figures
+
+    return figures(settings.rounds)
+
+
+def _growth(settings: Settings) -> list[Figure]:
+    from pointdistill.bench.growth import figures
+
+    return figures(settings.rounds)
+
+
+def _memory(settings: Settings) -> list[Figure]:
+    from pointdistill.bench.memory import figures
+
+    return figures()
+
+
 PARTS: dict[str, tuple[str, Callable[[Settings], list[Figure]]]] = {
     "step": ("A distillation step of the paper's recipe", _step),
+    "loop": ("What a training run adds to its steps", _loop),
     "feed": ("Does the store feed the trainer?", _feed),
     "geometry": ("Exact searches among points, one cloud, one core", _geometry),
     "metrics": ("Metrics of ScanNet's validation split, one core", _metrics),
     "sens": ("Reading a .sens recording", _sens),
+    "embed": ("Features of many clouds", _embedding),
+    "growth": ("How cost grows with the work", _growth),
+    "memory": ("Memory of a training run", _memory),
+    "start": ("From the command to the first word", _start),
 }
 """What each name measures, in words, and how."""
 

@@ -98,15 +98,15 @@ def with_mixed_projector(recipe: PretrainRecipe) -> PretrainRecipe:
 class Step:
     """A training step of a distillation on one made-up batch; `updating` is the last one's seconds of the optimiser."""
 
-    def __init__(self, recipe: PretrainRecipe, device: str, plain: bool = False):
+    def __init__(self, recipe: PretrainRecipe, device: str, plain: bool = False, batch: int = _BATCH):
         torch.manual_seed(0)
         statistics = TargetStatistics(torch.zeros(PREFIX), torch.ones(PREFIX))
         method = recipe.method.build(PointTransformer(recipe.backbone), statistics)  # type: ignore[arg-type]
         assert isinstance(method, Distill)
         self.method, self.plain, self.updating, self.device = method.to(device).train(), plain, 0.0, device
-        points = room(recipe.frames.points * _BATCH).view(_BATCH, -1, 3) / 4
-        self.batch = FrameBatch(points, torch.randn(_BATCH, *PREFIX), torch.arange(_BATCH)).to(device)
-        self.draw = Draw(0, 0, np.arange(_BATCH))
+        points = room(recipe.frames.points * batch).view(batch, -1, 3) / 4
+        self.batch = FrameBatch(points, torch.randn(batch, *PREFIX), torch.arange(batch)).to(device)
+        self.draw = Draw(0, 0, np.arange(batch))
         lr, decay = recipe.engine.lr / 100, recipe.engine.weight_decay
         plainly = torch.optim.AdamW
         self.optimizer = plainly(parameter_groups(method, lr, decay)) if plain else adamw(method, lr, decay)

@@ -72,14 +72,25 @@ class _Teacher:
 
     identity = "noise"
     weights_hash = "0" * 64
-    target_shape = PREFIX
+
+    def __init__(self, target_shape: tuple[int, int]):
+        self.target_shape = target_shape
 
     def targets(self, images: list[Image.Image]) -> Float[torch.Tensor, "batch prefix dim"]:
-        return torch.randn(len(images), *PREFIX, generator=torch.Generator().manual_seed(0))
+        return torch.randn(len(images), *self.target_shape, generator=torch.Generator().manual_seed(0))
 
 
-def synthetic_store(folder: Path, frames: int) -> FrameStore:
-    """At least so many frames, in whole scans of 64: 16,384 points and a prefix of 10 x 768 each, about 0.12 MB."""
+def synthetic_store(
+    folder: Path, frames: int, points: int | None = None, prefix: tuple[int, int] = PREFIX
+) -> FrameStore:
+    """At least so many frames, in whole scans of 64.
+
+    Args:
+        folder: of the store.
+        frames: how many at least.
+        points: kept of each; default the paper's 16,384, which with its prefix take 0.12 MB.
+        prefix: shape of a target.
+    """
     recordings = [_Recording(f"synthetic{number:04d}") for number in range(-(-frames // FRAMES_A_SCAN))]
-    settings = FrameSettings(every=1, points=paper().frames.stored_points)
-    return prepare_recordings(recordings, folder, _Teacher, settings, "synthetic", workers=1)
+    settings = FrameSettings(every=1, points=points or paper().frames.stored_points)
+    return prepare_recordings(recordings, folder, lambda: _Teacher(prefix), settings, "synthetic", workers=1)
