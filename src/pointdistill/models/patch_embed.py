@@ -40,13 +40,15 @@ class PatchEmbed(nn.Module):
         """Embed patches whose points are relative to their centre."""
         groups, size = patches.shape[1:3]
         x = patches.flatten(1, 2).transpose(1, 2)
-        x = F.relu(self.norm1(affine(x, self.local1.weight, self.local1.bias)))
+        # In place where nobody's gradient asks for what was there: these arrays are a step's largest by far.
+        x = F.relu(self.norm1(affine(x, self.local1.weight, self.local1.bias)), inplace=True)
         x = affine(x, self.local2.weight, self.local2.bias)
         pooled = pool(x, groups, size)
         global_weight, local_weight = self.merge.weight.split(x.shape[1], dim=1)
         shared = affine(pooled, global_weight, self.merge.bias)
-        x = affine(x, local_weight, None).unflatten(2, (groups, size)) + shared[..., None]
-        x = F.relu(self.norm2(x.flatten(2)))
+        x = affine(x, local_weight, None)
+        x.unflatten(2, (groups, size)).add_(shared[..., None])
+        x = F.relu(self.norm2(x), inplace=True)
         x = pool(affine(x, self.out.weight, self.out.bias), groups, size).transpose(1, 2)
         return x if self.widen is None else self.widen(x)
 
