@@ -147,26 +147,25 @@ class FrameLoader:
         self, chosen: Int64[np.ndarray, "batch"], key: str, epoch: int
     ) -> tuple[Float32[torch.Tensor, "batch points 3"] | StoredClouds, list[Int64[np.ndarray, "points"]]]:
         """A draw of each frame, by a key of its own, and which of the frame's points it is."""
-        points = torch.empty(len(chosen), self.points, 3, dtype=torch.int16 if self.stored else torch.float32)
-        matrices, shifts = torch.empty(len(chosen), 3, 3), torch.empty(len(chosen), 3)
-        near = np.empty(self.store.points.shape[1:], np.int16)
-        drawn, maps = [], self._to_unit_sphere(chosen)
-        for place, (index, matrix, shift) in enumerate(zip(chosen.tolist(), *maps, strict=True)):
-            generator = numpy_generator(self.seed, key, epoch, index)
-            rows = draw_rows(generator, int(self.store.counts[index]), self.points)
+        clouds = np.empty((len(chosen), self.points, 3), np.int16 if self.stored else np.float32)
+        matrices, shifts = self._to_unit_sphere(chosen)
+        near, drawn = np.empty(self.store.points.shape[1:], np.int16), []
+        for place, (index, cloud) in enumerate(zip(chosen.tolist(), clouds, strict=True)):
+            generator, available = numpy_generator(self.seed, key, epoch, index), int(self.store.counts[index])
+            rows = draw_rows(generator, available, self.points)
             if self.augment is not None:
                 augmenting, moving = self.augment.draw(generator)
-                matrix, shift = augmenting @ matrix, augmenting @ shift + moving
-            available = int(self.store.counts[index])
+                matrices[place], shifts[place] = augmenting @ matrices[place], augmenting @ shifts[place] + moving
             # Every cache line of a frame is wanted: read in order first, it is at hand when rows are taken at random.
             near[:available] = self.store.points[index, :available]
-            taken = near.take(rows, axis=0)
-            if self.stored:
-                points[place], matrices[place], shifts[place] = map(torch.from_numpy, (taken, matrix, shift))
-            else:
-                _finish(taken, matrix, shift, points[place].numpy())
+            taken = near.take(rows, axis=0, out=cloud if self.stored else None)
+            if not self.stored:
+                _finish(taken, matrices[place], shifts[place], cloud)
             drawn.append(rows)
-        return StoredClouds(points, matrices, shifts) if self.stored else points, drawn
+        points = torch.from_numpy(clouds)
+        if not self.stored:
+            return points, drawn
+        return StoredClouds(points, torch.from_numpy(matrices), torch.from_numpy(shifts)), drawn
 
     def _partners(
         self,
