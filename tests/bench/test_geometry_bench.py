@@ -5,7 +5,16 @@ import torch
 from pointdistill.bench import geometry as bench
 from pointdistill.bench.figure import Limit
 from pointdistill.bench.timing import Seconds, in_turns, on_one_core
-from pointdistill.geometry import ball_query, farthest_point_sample, gather
+from pointdistill.geometry import (
+    ball_query,
+    chamfer_l2,
+    farthest_point_sample,
+    gather,
+    giou_3d,
+    interpolate,
+    nms_3d,
+    three_nearest,
+)
 
 
 def test_the_room_is_a_room():
@@ -25,12 +34,26 @@ def test_the_plain_ways_find_the_same():
     found = ball_query(queries, cloud, 0.61, 16)
     assert torch.equal(bench.plain_balls(queries, cloud, 0.61, 16).long(), found)
     assert len(found[0, 0].unique()) > 1
+    features = torch.randn(1, 40, 5, dtype=torch.float64)
+    near = three_nearest(cloud, queries)
+    same = interpolate(features, near.index, near.weights)
+    torch.testing.assert_close(bench.plain_interpolation(cloud, queries, features), same)
+    a, b = torch.randn(2, 3, 50, 3, dtype=torch.float64)
+    torch.testing.assert_close(bench.plain_chamfer(a, b), chamfer_l2(a, b))
+    boxes, true = bench.made_up_boxes(2, 60).double(), bench.made_up_boxes(2, 7).double()
+    torch.testing.assert_close(bench.plain_giou(boxes, true), giou_3d(boxes, true))
+    scores = torch.rand(60, generator=torch.Generator().manual_seed(0))
+    kept = nms_3d(boxes[0], scores)
+    assert torch.equal(bench.plain_nms(boxes[0], scores), kept) and 5 < len(kept) < 60
 
 
 def test_figures_of_every_search(monkeypatch):
     monkeypatch.setattr(bench, "FPS_LIMITS", {(300, 8): 0.7e-3, (500, 16): 1e-12})
     monkeypatch.setattr(bench, "KNN", (400, 16, 8))
     monkeypatch.setattr(bench, "BALL", (400, 16, 8))
+    monkeypatch.setattr(bench, "INTERPOLATION", (300, 16, 4))
+    monkeypatch.setattr(bench, "CHAMFER", ((3, 8),))
+    monkeypatch.setattr(bench, "BOXES", (2, 12, 3))
     peer = []
 
     def sampler(cloud, count, start_idx):
@@ -43,6 +66,10 @@ def test_figures_of_every_search(monkeypatch):
         "farthest points, 16 of 500",
         "8 nearest of 400 to 16",
         "balls of 8 of 400 around 16, radius 0.2",
+        "4 features of 16 centres to 300 points and back",
+        "Chamfer distance of 3 pairs of 8 points and back",
+        "GIoU of 12 with 3 boxes and back, 2 scenes",
+        "suppression among 12 boxes",
     ]
     assert all(row.ours > 0 and row.note.startswith("by the clock ") for row in rows)
     assert list(rows[0].others) == ["plain torch", "fpsample", "torch_quickfps"]

@@ -1,4 +1,5 @@
-"""Are the exact searches among points quick enough? One cloud, one core, one thread, in turns with the plain ways."""
+"""Are searches among points, distances of clouds and overlaps of boxes quick enough? One core, one thread, in turns
+with the plain ways."""
 
 import importlib
 from collections.abc import Callable, Mapping
@@ -9,7 +10,17 @@ from torch import Tensor
 
 from pointdistill.bench.figure import Figure, Limit
 from pointdistill.bench.timing import Seconds, in_turns, on_one_core
-from pointdistill.geometry import ball_query, farthest_point_sample, gather, knn
+from pointdistill.geometry import (
+    ball_query,
+    chamfer_l2,
+    farthest_point_sample,
+    gather,
+    giou_3d,
+    interpolate,
+    knn,
+    nms_3d,
+    three_nearest,
+)
 from pointdistill.parallel import torch_threads
 from pointdistill.seeding import numpy_generator
 
@@ -18,13 +29,21 @@ FPS_LIMITS = {(4096, 64): 0.7e-3, (8192, 256): 3e-3, (40_000, 2048): 100e-3}
 """(points, chosen) -> most seconds."""
 KNN, BALL = (8192, 256, 32), (40_000, 2048, 64)
 """Points, queries, neighbours; the limit of both is the time of all distances and topk."""
+INTERPOLATION = 20_000, 1024, 256
+"""Points, centres, channels of semantic segmentation."""
+CHAMFER = (608, 32), (16, 2048)
+"""Clouds and points of each: 38 hidden patches of 16 clouds; whole clouds."""
+BOXES = 8, 256, 32
+"""Scenes, proposals, true boxes of a detector's loss; the suppression is of one scene's proposals."""
+PLAIN = "plain torch"
 RADIUS = 0.2
 _ROUNDS = 7
 _LARGE = 40_000  # smaller clouds are measured in more rounds: their times are short and scatter more
 
 
 def figures(rounds: int = _ROUNDS) -> list[Figure]:
-    """Farthest point sampling, nearest neighbours and ball query on a made-up room, by the thread's own milliseconds.
+    """Searches among the points of a made-up room, distances of clouds, overlaps of boxes, by the thread's own
+    milliseconds.
 
     The exact samplers of fpsample and torch-quickfps are measured beside, where those packages are installed.
 
@@ -32,7 +51,16 @@ def figures(rounds: int = _ROUNDS) -> list[Figure]:
         rounds: of the largest clouds; smaller ones take more.
     """
     with torch_threads(1):
-        return on_one_core(lambda: [*_sampling(rounds), _neighbours(rounds), _balls(rounds)])
+        return on_one_core(
+            lambda: [
+                *_sampling(rounds),
+                _neighbours(rounds),
+                _balls(rounds),
+                _interpolation(rounds),
+                *(_chamfer(rounds, *sizes) for sizes in CHAMFER),
+                *_boxes(rounds),
+            ]
+        )
 
 
 def _sampling(rounds: int) -> list[Figure]:
@@ -41,7 +69,7 @@ def _sampling(rounds: int) -> list[Figure]:
         cloud = room(points)
         contenders: dict[str, Callable[[], object]] = {
             OURS: lambda cloud=cloud, count=count: farthest_point_sample(cloud, count),
-            "plain torch": lambda cloud=cloud, count=count: plain_farthest_points(cloud[0], count),
+            PLAIN: lambda cloud=cloud, count=count: plain_farthest_points(cloud[0], count),
         }
         array = cloud[0].numpy()
         for name, given in (("fpsample", array), ("torch_quickfps", cloud)):
@@ -75,6 +103,56 @@ def _balls(rounds: int) -> Figure:
     return _figure(what, _timed(contenders, rounds, points))
 
 
+def _interpolation(rounds: int) -> Figure:
+    """Forward and backward."""
+    points, count, channels = INTERPOLATION
+    cloud = room(points)
+    centres = gather(cloud, farthest_point_sample(cloud, count))
+    features = torch.randn(1, count, channels, requires_grad=True)
+
+    def ours() -> None:
+        near = three_nearest(cloud, centres)
+        interpolate(features, near.index, near.weights).sum().backward()
+
+    contenders = {OURS: ours, PLAIN: lambda: plain_interpolation(cloud, centres, features).sum().backward()}
+    what = f"{channels} features of {count:,} centres to {points:,} points and back"
+    return _ahead(what, _timed(contenders, rounds, points))
+
+
+def _chamfer(rounds: int, clouds: int, points: int) -> Figure:
+    """Forward and backward."""
+    a, b = torch.randn(2, clouds, points, 3)
+    a.requires_grad_()
+    contenders = {
+        OURS: lambda: chamfer_l2(a, b).sum().backward(),
+        PLAIN: lambda: plain_chamfer(a, b).sum().backward(),
+    }
+    what = f"Chamfer distance of {clouds} pairs of {points:,} points and back"
+    return _ahead(what, _timed(contenders, rounds, _LARGE))
+
+
+def _boxes(rounds: int) -> list[Figure]:
+    scenes, proposals, true = BOXES
+    a, b = made_up_boxes(scenes, proposals), made_up_boxes(scenes, true)
+    a.requires_grad_()
+    contenders = {
+        OURS: lambda: giou_3d(a, b).sum().backward(),
+        PLAIN: lambda: plain_giou(a, b).sum().backward(),
+    }
+    what = f"GIoU of {proposals} with {true} boxes and back, {scenes} scenes"
+    found = [_ahead(what, _timed(contenders, rounds, _LARGE))]
+    one, scores = a[0].detach(), torch.rand(proposals)
+    contenders = {OURS: lambda: nms_3d(one, scores), PLAIN: lambda: plain_nms(one, scores)}
+    return [*found, _ahead(f"suppression among {proposals} boxes", _timed(contenders, rounds, _LARGE))]
+
+
+def _ahead(what: str, seconds: Mapping[str, Seconds]) -> Figure:
+    """Ours may take what the plain way takes."""
+    ours, plain = seconds[OURS], seconds[PLAIN]
+    limit, note = Limit("plain torch or less", ours.own <= plain.own), f"by the clock {ours.elapsed * 1e3:.2f}"
+    return Figure(what, ours.own * 1e3, "ms", {PLAIN: plain.own * 1e3}, limit, note)
+
+
 def _timed(contenders: Mapping[str, Callable[[], object]], rounds: int, points: int) -> dict[str, Seconds]:
     return in_turns(contenders, rounds * max(1, _LARGE // points))
 
@@ -105,6 +183,51 @@ def plain_balls(queries: Tensor, points: Tensor, radius: float, size: int) -> Te
     index = torch.where(torch.cdist(queries, points) < radius, numbers, available)
     index = index.topk(size, largest=False, sorted=True).values
     return torch.where(index < available, index, index[..., :1])
+
+
+def plain_interpolation(queries: Tensor, centres: Tensor, features: Tensor) -> Tensor:
+    """Three nearest by all distances, gathered and summed."""
+    distances, index = torch.cdist(queries, centres).topk(3, largest=False)
+    inverse = 1 / (distances.square() + 1e-8)
+    weights = inverse / inverse.sum(-1, keepdim=True)
+    return (gather(features, index) * weights[..., None]).sum(2)
+
+
+def plain_chamfer(a: Tensor, b: Tensor) -> Tensor:
+    """By all distances."""
+    distances = (a[:, :, None] - b[:, None]).square().sum(-1)
+    return distances.amin(2).mean(1) + distances.amin(1).mean(1)
+
+
+def plain_giou(a: Tensor, b: Tensor) -> Tensor:
+    """By broadcasting corners of boxes (centre, size)."""
+    first, second = a[:, :, None], b[:, None]
+    low = torch.stack([each[..., :3] - each[..., 3:6] / 2 for each in torch.broadcast_tensors(first, second)])
+    high = torch.stack([each[..., :3] + each[..., 3:6] / 2 for each in torch.broadcast_tensors(first, second)])
+    overlap = (high.amin(0) - low.amax(0)).clamp(min=0).prod(-1)
+    hull = (high.amax(0) - low.amin(0)).prod(-1)
+    union = first[..., 3:6].prod(-1) + second[..., 3:6].prod(-1) - overlap
+    return overlap / union - (hull - union) / hull
+
+
+def plain_nms(boxes: Tensor, scores: Tensor, threshold: float = 0.25) -> Tensor:
+    """Best first, those that overlap with it crossed out, one by one."""
+    order, kept = scores.argsort(descending=True, stable=True), []
+    low, high = boxes[:, :3] - boxes[:, 3:6] / 2, boxes[:, :3] + boxes[:, 3:6] / 2
+    volume = boxes[:, 3:6].prod(-1)
+    while len(order):
+        best, rest = order[0], order[1:]
+        kept.append(best)
+        overlap = (torch.minimum(high[best], high[rest]) - torch.maximum(low[best], low[rest])).clamp(min=0).prod(-1)
+        order = rest[overlap / (volume[best] + volume[rest] - overlap) <= threshold]
+    return torch.stack(kept)
+
+
+def made_up_boxes(scenes: int, count: int) -> Tensor:
+    """Boxes (scenes, count, 6) in a room: centre, size, metres."""
+    generator = torch.Generator().manual_seed(count)
+    centre = torch.rand(scenes, count, 3, generator=generator) * torch.tensor([6.0, 5.0, 1.5])
+    return torch.cat([centre, 0.3 + 1.7 * torch.rand(scenes, count, 3, generator=generator)], dim=-1)
 
 
 def room(points: int) -> Tensor:

@@ -103,7 +103,7 @@ PARTS: dict[str, tuple[str, Callable[[Settings], list[Figure]]]] = {
     "step": ("A distillation step of the paper's recipe", _step),
     "loop": ("What a training run adds to its steps", _loop),
     "feed": ("Does the store feed the trainer?", _feed),
-    "geometry": ("Exact searches among points, one cloud, one core", _geometry),
+    "geometry": ("Searches among points, distances of clouds, overlaps of boxes, one core", _geometry),
     "metrics": ("Metrics of ScanNet's validation split, one core", _metrics),
     "sens": ("Reading a .sens recording", _sens),
     "embed": ("Features of many clouds", _embedding),
