@@ -69,8 +69,7 @@ def _sample_buckets(
     """Each cloud by itself, compiled: 1.5 to 8 times quicker than numpy."""
 
     def sample(cloud: np.ndarray) -> np.ndarray:
-        planes = np.ascontiguousarray(cloud.T)
-        return buckets(planes, _near_origin(planes) if skip else None, count, start)
+        return buckets(cloud, _near_origin(cloud.T) if skip else None, count, start)
 
     found = map_threads(sample, list(arrays))
     return torch.from_numpy(np.stack(found) if found else np.empty((0, count), np.int64))
