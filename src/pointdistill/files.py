@@ -100,6 +100,12 @@ def read_json(path: Path, remedy: str = "Delete it and run the command again") -
         raise DataError(path, f"is damaged ({error})", remedy) from error
 
 
+def write_header(file: Any, dtype: str, shape: tuple[int, ...]) -> None:
+    """Begin a .npy whose rows follow, in an open file or a member of a zip file."""
+    description = np.lib.format.dtype_to_descr(np.dtype(dtype))
+    np.lib.format.write_array_header_1_0(file, {"descr": description, "fortran_order": False, "shape": shape})
+
+
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], compress: bool = False) -> None:
     """Write named arrays atomically as .npz.
 

@@ -16,11 +16,11 @@ from pointdistill.datasets.layouts import ALL, SHAPENET55
 from pointdistill.datasets.objects import Shape, too_few
 from pointdistill.datasets.shapenet55 import ShapeNet55, is_shapenet55
 from pointdistill.errors import DataError
-from pointdistill.files import exclusive
+from pointdistill.files import exclusive, write_header
 from pointdistill.scan_part import quantise
 from pointdistill.seeding import numpy_generator
 from pointdistill.store import FIELDS, FORMAT, SHAPE_FIELDS, FrameStore
-from pointdistill.store_writer import describe, partial, to_disk, write_header
+from pointdistill.store_writer import describe, partial, to_disk
 
 
 def holds_shapes(root: str | Path) -> bool:

@@ -96,9 +96,8 @@ def step_memory(recipe: PretrainRecipe, target: tuple[int, int]) -> StepMemory:
 
 
 def _kept(recipe: PretrainRecipe, count: int, target: tuple[int, int]) -> float:
-    device = "meta"
     with suppress(RuntimeError):  # no kernel without numbers, no generator there
-        return _kept_on(device, recipe, count, target)
+        return _kept_on("meta", recipe, count, target)
     return _kept_on("cpu", recipe, count, target)
 
 

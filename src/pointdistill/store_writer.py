@@ -13,6 +13,7 @@ import numpy as np
 from pointdistill import manifest
 from pointdistill.console import track
 from pointdistill.errors import DataError
+from pointdistill.files import write_header
 from pointdistill.scan_part import part_path, require_same_frames
 from pointdistill.store import FIELDS, kept_frames
 from pointdistill.targets import ARRAY, DTYPE
@@ -129,12 +130,6 @@ def _write_images(out: Path, scans: list[str], frames: int) -> list[str]:
         file.write(np.cumsum(np.concatenate(sizes)).tobytes())
         to_disk(file)
     return ["images.bin", "image_offsets.npy"]
-
-
-def write_header(file: BinaryIO, dtype: str, shape: tuple[int, ...]) -> None:
-    """Begin a .npy file whose rows follow."""
-    description = np.lib.format.dtype_to_descr(np.dtype(dtype))
-    np.lib.format.write_array_header_1_0(file, {"descr": description, "fortran_order": False, "shape": shape})
 
 
 def to_disk(file: BinaryIO) -> None:

@@ -79,7 +79,7 @@ def test_figures_of_every_search(monkeypatch):
 
 def test_the_limits():
     seconds = {bench.OURS: Seconds(elapsed=0.009, own=0.003), bench.DISTANCES: Seconds(0.001, 0.004)}
-    row = bench._figure("search", seconds)
+    row = bench._figure("search", seconds, bench.DISTANCES)
     assert (row.ours, row.others, row.note) == (3, {bench.DISTANCES: 4}, "by the clock 9.00")
     assert row.limit == Limit("all distances, topk or less", True)
     assert bench._figure("search", seconds, 0.003).limit.held

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from pointdistill import create_backbone
+from pointdistill.bench.straightforward import plain_patch_embed
 from pointdistill.models.blocks import drop_path
 from pointdistill.models.patch_embed import PatchEmbed
 from pointdistill.models.point_transformer import BACKBONES
@@ -16,27 +16,13 @@ def tiny(**overrides):
     return create_backbone("vit_nano", **{**TINY, **overrides})
 
 
-def straightforward(embed: PatchEmbed, patches: torch.Tensor) -> torch.Tensor:
-    """Eq. 3 as Point-MAE writes it: convolutions over (patches, channels, points), concatenated global and local."""
-    batch, groups, size, _ = patches.shape
-    x = patches.reshape(batch * groups, size, 3).transpose(1, 2)
-
-    def conv(layer: nn.Linear, x: torch.Tensor) -> torch.Tensor:
-        return nn.functional.conv1d(x, layer.weight[:, :, None], layer.bias)
-
-    x = conv(embed.local2, torch.relu(embed.norm1(conv(embed.local1, x))))
-    pooled = x.amax(dim=2, keepdim=True).expand(-1, -1, size)
-    x = conv(embed.out, torch.relu(embed.norm2(conv(embed.merge, torch.cat([pooled, x], dim=1)))))
-    return x.amax(dim=2).view(batch, groups, -1)
-
-
 def test_patch_embed_equals_the_straightforward_formulation_forward_and_backward():
     torch.manual_seed(0)
     embed = PatchEmbed(24).double()
     patches = torch.randn(2, 5, 7, 3, dtype=torch.float64)
     upstream = torch.randn(2, 5, 24, dtype=torch.float64)
     gradients = []
-    for formulation in (embed, lambda p: straightforward(embed, p)):
+    for formulation in (embed, lambda p: plain_patch_embed(embed, p)):
         embed.zero_grad()
         out = formulation(patches)
         (out * upstream).sum().backward()

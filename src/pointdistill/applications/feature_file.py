@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pointdistill.applications.embed import Embedding
-from pointdistill.files import write_atomic
+from pointdistill.files import write_atomic, write_header
 
 _ARRAYS = ("tokens", "centres", "pooled")
 
@@ -53,10 +53,5 @@ def _write_npz(target: Path, features: Iterable[Embedding], names: Sequence[str]
 def _append(file: Any, number: int, row: np.ndarray, count: int) -> None:
     """A row of an array of so many rows, to an open file or member of a zip file; its header before the first."""
     if number == 0:
-        header = {
-            "descr": np.lib.format.dtype_to_descr(row.dtype),
-            "fortran_order": False,
-            "shape": (count, *row.shape),
-        }
-        np.lib.format.write_array_header_1_0(file, header)
+        write_header(file, str(row.dtype), (count, *row.shape))
     file.write(np.ascontiguousarray(row).tobytes())

@@ -98,7 +98,7 @@ def _neighbours(rounds: int) -> Figure:
         OURS: lambda: knn(queries, cloud, k),
         DISTANCES: lambda: torch.cdist(queries, cloud).topk(k, largest=False).indices,
     }
-    return _figure(f"{k} nearest of {points:,} to {count}", _timed(contenders, rounds, points))
+    return _figure(f"{k} nearest of {points:,} to {count}", _timed(contenders, rounds, points), DISTANCES)
 
 
 def _balls(rounds: int) -> Figure:
@@ -110,7 +110,7 @@ def _balls(rounds: int) -> Figure:
         DISTANCES: lambda: plain_balls(queries, cloud, RADIUS, size),
     }
     what = f"balls of {size} of {points:,} around {count:,}, radius {RADIUS}"
-    return _figure(what, _timed(contenders, rounds, points))
+    return _figure(what, _timed(contenders, rounds, points), DISTANCES)
 
 
 def _interpolation(rounds: int) -> Figure:
@@ -126,7 +126,7 @@ def _interpolation(rounds: int) -> Figure:
 
     contenders = {OURS: ours, PLAIN: lambda: plain_interpolation(cloud, centres, features).sum().backward()}
     what = f"{channels} features of {count:,} centres to {points:,} points and back"
-    return _ahead(what, _timed(contenders, rounds, points))
+    return _figure(what, _timed(contenders, rounds, points), PLAIN)
 
 
 def _chamfer(rounds: int, clouds: int, points: int) -> Figure:
@@ -138,7 +138,7 @@ def _chamfer(rounds: int, clouds: int, points: int) -> Figure:
         PLAIN: lambda: plain_chamfer(a, b).sum().backward(),
     }
     what = f"Chamfer distance of {clouds} pairs of {points:,} points and back"
-    return _ahead(what, _timed(contenders, rounds, _LARGE))
+    return _figure(what, _timed(contenders, rounds, _LARGE), PLAIN)
 
 
 def _boxes(rounds: int) -> list[Figure]:
@@ -150,28 +150,21 @@ def _boxes(rounds: int) -> list[Figure]:
         PLAIN: lambda: plain_giou(a, b).sum().backward(),
     }
     what = f"GIoU of {proposals} with {true} boxes and back, {scenes} scenes"
-    found = [_ahead(what, _timed(contenders, rounds, _LARGE))]
+    found = [_figure(what, _timed(contenders, rounds, _LARGE), PLAIN)]
     one, scores = a[0].detach(), torch.rand(proposals)
     contenders = {OURS: lambda: nms_3d(one, scores), PLAIN: lambda: plain_nms(one, scores)}
-    return [*found, _ahead(f"suppression among {proposals} boxes", _timed(contenders, rounds, _LARGE))]
-
-
-def _ahead(what: str, seconds: Mapping[str, Seconds]) -> Figure:
-    """Ours may take what the plain way takes."""
-    ours, plain = seconds[OURS], seconds[PLAIN]
-    limit, note = Limit("plain torch or less", ours.own <= plain.own), f"by the clock {ours.elapsed * 1e3:.2f}"
-    return Figure(what, ours.own * 1e3, "ms", {PLAIN: plain.own * 1e3}, limit, note)
+    return [*found, _figure(f"suppression among {proposals} boxes", _timed(contenders, rounds, _LARGE), PLAIN)]
 
 
 def _timed(contenders: Mapping[str, Callable[[], object]], rounds: int, points: int) -> dict[str, Seconds]:
     return in_turns(contenders, rounds * max(1, _LARGE // points))
 
 
-def _figure(what: str, seconds: Mapping[str, Seconds], most: float | None = None) -> Figure:
-    """`most`: own seconds that ours may take; None: what all distances and topk take."""
+def _figure(what: str, seconds: Mapping[str, Seconds], most: float | str) -> Figure:
+    """`most`: own seconds that ours may take, or the name of who may not be quicker."""
     ours = seconds[OURS]
-    held = ours.own <= (seconds[DISTANCES].own if most is None else most)
-    limit = f"{DISTANCES} or less" if most is None else f"{most * 1e3:g} ms or less"
+    limit = f"{most} or less" if isinstance(most, str) else f"{most * 1e3:g} ms or less"
+    held = ours.own <= (seconds[most].own if isinstance(most, str) else most)
     others = {name: taken.own * 1e3 for name, taken in seconds.items() if name != OURS}
     return Figure(what, ours.own * 1e3, "ms", others, Limit(limit, held), f"by the clock {ours.elapsed * 1e3:.2f}")
 

@@ -13,11 +13,12 @@ from pointdistill.batch import FrameBatch
 from pointdistill.bench.figure import Figure, Limit
 from pointdistill.bench.processes import run
 from pointdistill.bench.synthetic_store import synthetic_store
+from pointdistill.files import write_header
 from pointdistill.methods.base import Batches
 from pointdistill.recipes.quickstart import distillation
 from pointdistill.recipes.recipe import PretrainRecipe
 from pointdistill.store import FrameStore
-from pointdistill.store_writer import describe, write_header
+from pointdistill.store_writer import describe
 
 MOST_GROWTH = 0.05
 """Of the memory owned with a hundred times as many frames."""
