@@ -1,7 +1,7 @@
 """How the process gets its memory from the system: kept for the next array instead of given back after each.
 
 A training step allocates and frees the same large arrays again and again. By default glibc returns each to the kernel,
-which hands out empty pages anew, one fault for every 4 kB: on two cores a tenth to a fifth of a step's time.
+which hands out empty pages anew, one fault for every 4 kB: on two cores a tenth of a step's time.
 """
 
 import ctypes

@@ -1,6 +1,7 @@
 """How measurements are called, shown and written; never whether this machine is fast."""
 
 import json
+from functools import partial
 
 import pytest
 from rich.console import Console
@@ -8,6 +9,7 @@ from rich.console import Console
 from pointdistill import cli
 from pointdistill.bench import run
 from pointdistill.bench.figure import Figure, Limit, number, show
+from pointdistill.console import console
 
 ROWS = [
     Figure("a search", 2.0, "ms", {"plain": 8.0, "peer": 1.0}, Limit("3 ms or less", True), "by the clock 2.5"),
@@ -31,8 +33,8 @@ def test_ratios_say_how_many_times_as_quick_ours_is():
 
 
 def test_the_table_says_everything():
-    with (console := Console(width=160)).capture() as captured:
-        show("search: how long", ROWS, console)
+    with (wide := Console(width=160)).capture() as captured:
+        show("search: how long", ROWS, wide)
     rows = [" ".join(line.split()) for line in captured.get().splitlines()]
     assert "a search; by the clock 2.5 2 ms plain 8 4.00 3 ms or less: held" in rows and "peer 1 0.50" in rows
     assert "a rate 2,000 clouds/s peer 4,000 0.50 5,000 or more: MISSED" in rows and "of it drawing 700" in rows
@@ -45,13 +47,18 @@ def test_numbers(value, text):
 
 def test_names_are_measured_once_each_in_their_order(monkeypatch, capsys):
     asked = []
-    monkeypatch.setattr(
-        run, "PARTS", {name: (f"about {name}", lambda settings, name=name: asked.append(name) or ROWS) for name in "ab"}
-    )
+
+    def measure(settings, name):
+        console.print("what preparing its data says")
+        asked.append(name)
+        return ROWS
+
+    monkeypatch.setattr(run, "PARTS", {name: (f"about {name}", partial(measure, name=name)) for name in "ab"})
     run.bench(["b", "a", "b"], run.Settings())
     assert asked == ["b", "a"] and "b: about b" in capsys.readouterr().out
     assert set(run.bench([], run.Settings(), as_json=True)) == {"a", "b"}
     said = json.loads(capsys.readouterr().out)
+    assert not console.quiet
     assert [row["what"] for row in said["figures"]["a"]] == ["a search", "a rate"]
 
 

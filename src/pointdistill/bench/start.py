@@ -1,4 +1,4 @@
-"""How long until the first word: help, version, and the package's import, each in a process of its own."""
+"""How long until the first word: help, and the package's import, each in a process of its own."""
 
 from pointdistill.bench.figure import Figure, Limit
 from pointdistill.bench.processes import seconds_of
