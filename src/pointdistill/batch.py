@@ -1,11 +1,13 @@
 """What a loader hands to a method."""
 
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float32, Int16, Int64
 from torch import Tensor
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -89,14 +91,13 @@ class StoredBatch(FrameBatch):
         )
 
 
-def pinned(batch: FrameBatch) -> FrameBatch:
-    """The batch in memory that a GPU reads by itself, while the CPU goes on."""
-    return _in_pinned_memory(batch)
+def pinned(batch: T) -> T:
+    """A dataclass whose tensors, those of dataclasses within it too, lie where a GPU reads them by itself while the CPU
+    goes on."""
+    return replace(batch, **{field.name: _pinned_part(getattr(batch, field.name)) for field in fields(batch)})  # type: ignore[arg-type, type-var]
 
 
-def _in_pinned_memory(part: Any) -> Any:
+def _pinned_part(part: Any) -> Any:
     if isinstance(part, Tensor):
         return part.pin_memory()
-    if is_dataclass(part) and not isinstance(part, type):
-        return replace(part, **{field.name: _in_pinned_memory(getattr(part, field.name)) for field in fields(part)})
-    return part
+    return pinned(part) if is_dataclass(part) and not isinstance(part, type) else part

@@ -183,11 +183,14 @@ def all_rows(values: Shaped[Tensor, "own *shape"]) -> Shaped[Tensor, "all *shape
     return _not_compiled(_all_rows)(values) if is_active() else values
 
 
-def share(samples: int, device: str) -> float:
-    """This process's part of the batch: its samples over those of all. Means weighted by it add up to the mean."""
+def share(samples: int, device: str) -> float | Float[Tensor, ""]:
+    """This process's part of the batch: its samples over those of all. Means weighted by it add up to the mean.
+
+    With others it stays on the device, so that nobody waits for it.
+    """
     if not is_active():
         return 1.0
-    return samples / summed(torch.tensor(float(samples), dtype=torch.float64, device=device)).item()
+    return samples / summed(torch.tensor(float(samples), dtype=torch.float64, device=device))
 
 
 @torch.no_grad()

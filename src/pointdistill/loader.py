@@ -6,7 +6,7 @@ number of processes, and a run that was interrupted, see the same samples.
 
 import math
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -17,6 +17,7 @@ from pointdistill.augment import Augmentation
 from pointdistill.batch import FrameBatch, StoredBatch, StoredClouds, pinned
 from pointdistill.errors import DataError, RecipeError
 from pointdistill.frame_pairs import FramePairs
+from pointdistill.parallel import one_ahead
 from pointdistill.seeding import numpy_generator
 from pointdistill.store import HALF_RANGE, FrameStore
 
@@ -105,18 +106,10 @@ class FrameLoader:
     def epoch(self, number: int, start_step: int = 0) -> Iterator[FrameBatch]:
         """The batches of epoch `number`, from step `start_step` on; the next one is made while one is used."""
         order = self._order(number)
-        with ThreadPoolExecutor(1, "frame-loader") as ahead:
-            pending = None
-            for step in range(start_step, len(self)):
-                chosen = order[step * self.batch_size : (step + 1) * self.batch_size][self.rank :: self.ranks]
-                if not len(chosen):  # the last, smaller batch, with fewer frames than there are processes
-                    continue
-                following = ahead.submit(self._ready, chosen, number)
-                if pending is not None:
-                    yield pending.result()
-                pending = following
-            if pending is not None:
-                yield pending.result()
+        steps = range(start_step * self.batch_size, min(len(self) * self.batch_size, len(order)), self.batch_size)
+        shares = (order[first : first + self.batch_size][self.rank :: self.ranks] for first in steps)
+        # The last, smaller batch may have fewer frames than there are processes.
+        return one_ahead(partial(self._ready, share, number) for share in shares if len(share))
 
     def _ready(self, chosen: Int64[np.ndarray, "batch"], epoch: int) -> FrameBatch:
         batch = self.batch(chosen, epoch)

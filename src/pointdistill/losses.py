@@ -15,7 +15,7 @@ class Losses(NamedTuple):
     total: Float[Tensor, ""]
     parts: dict[str, Float[Tensor, ""]]
 
-    def over_all(self, share: float) -> "Losses":
+    def over_all(self, share: float | Float[Tensor, ""]) -> "Losses":
         """The same over the whole batch, of which these are a `share` (`distributed.share`), without gradients."""
         sums = distributed.summed(torch.stack([self.total, *self.parts.values()]).detach().float() * share)
         return Losses(sums[0], dict(zip(self.parts, sums[1:], strict=True)))

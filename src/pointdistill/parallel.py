@@ -4,8 +4,8 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import TypeVar
@@ -54,6 +54,19 @@ def torch_threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def one_ahead(makers: Iterable[Callable[[], Result]]) -> Iterator[Result]:
+    """What the makers make, in their order, each in a second thread while the one before it is used."""
+    with ThreadPoolExecutor(1, "one-ahead") as ahead:
+        pending = None
+        for make in makers:
+            following = ahead.submit(make)
+            if pending is not None:
+                yield pending.result()
+            pending = following
+        if pending is not None:
+            yield pending.result()
 
 
 def local_executor(workers: int | None = None) -> ProcessPoolExecutor:

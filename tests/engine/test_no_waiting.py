@@ -7,13 +7,18 @@ import pytest
 import torch
 
 from pointdistill.batch import FrameBatch
-from pointdistill.engine.optim import adamw
+from pointdistill.engine.optim import adamw, backward
 from pointdistill.engine.pretrain import gradients
 from pointdistill.engine.watch import FiniteWatch
 from pointdistill.methods.base import Draw, TargetStatistics
 from pointdistill.models.point_transformer import PointTransformer
 from pointdistill.recipes.named import pretraining_recipes
 from pointdistill.recipes.paper import paper
+from pointdistill.tasks.base import Sample, to_device
+from pointdistill.tasks.classification import Classification
+from pointdistill.tasks.part_segmentation import PartSegmentation
+from pointdistill.tasks.semantic_segmentation import SemanticSegmentation
+from task_samples import object_splits, room_splits, shape_splits, tiny_backbone
 
 POINTS, BATCH = 256, 3
 WAITING = {"local", "point-bert", "point-contrast"}
@@ -64,7 +69,11 @@ def test_who_waits_is_known():
 @pytest.mark.parametrize("name", KINDS)
 def test_torch_hears_nobody_wait(name):
     method, step = one_step(pretraining_recipes()[name], "cuda")
-    optimizer = adamw(method, 1e-3, 0.05)
+    heard(step, adamw(method, 1e-3, 0.05))
+
+
+def heard(step, optimizer):
+    """Let torch raise where a step waits for the GPU."""
     for _ in range(2):  # libraries may wait when they are first used
         step(), optimizer.step()
     torch.cuda.set_sync_debug_mode("error")
@@ -72,6 +81,46 @@ def test_torch_hears_nobody_wait(name):
         step(), optimizer.step()
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+TASKS = {
+    "classification": (Classification(points=48, group_count=8, group_size=8), object_splits),
+    "parts": (PartSegmentation(points=64, group_count=8, group_size=8), shape_splits),
+    "rooms": (SemanticSegmentation(points=256, group_count=8, group_size=8), room_splits),
+}
+"""But for detection, whose matching is the CPU's."""
+
+
+def fine_tuning(name, device):
+    """A task's step but for the optimiser's, from a batch that is on the device."""
+    task, splits = TASKS[name]
+    data = splits()
+    model = task.model(tiny_backbone(), data).to(device).train()
+    batch = to_device(task.batch(data.train, [Sample(0, 0), Sample(0, 1)], 0), device)
+
+    def step():
+        losses = task.loss(model, batch)
+        norm = backward(losses.total, model, 1.0)
+        watch = FiniteWatch(device)
+        watch.see(0, losses.total.detach(), norm)
+        return losses, norm
+
+    return model, step
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_nothing_of_a_fine_tuning_step_asks_the_device(name):
+    model, step = fine_tuning(name, "meta")
+    losses, norm = step()
+    assert losses.total.is_meta and norm.is_meta
+    assert all(p.grad is not None and p.grad.shape == p.shape for p in model.head.parameters())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("name", TASKS)
+def test_torch_hears_no_fine_tuning_wait(name):
+    model, step = fine_tuning(name, "cuda")
+    heard(step, adamw(model, 1e-3, 0.05))
 
 
 def test_the_papers_step_is_among_them():

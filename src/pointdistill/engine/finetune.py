@@ -6,21 +6,24 @@ import time
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import nn
 
 from pointdistill import __version__
+from pointdistill.batch import pinned
 from pointdistill.engine.checkpoint import resume, save_checkpoint
 from pointdistill.engine.log import Report, RunLog, read_log
-from pointdistill.engine.optim import adam, adamw, cosine_with_warmup, set_learning_rate
+from pointdistill.engine.optim import adam, adamw, backward, cosine_with_warmup, set_learning_rate
+from pointdistill.engine.watch import FiniteWatch
 from pointdistill.errors import RecipeError, TrainingDiverged
 from pointdistill.files import read_json, write_json
 from pointdistill.models.backbone import Backbone
+from pointdistill.parallel import one_ahead
 from pointdistill.seeding import torch_generator
-from pointdistill.tasks.base import Figures, Splits, Task, TaskModel, fingerprint, to_device
+from pointdistill.tasks.base import Figures, Sample, Splits, Task, TaskModel, fingerprint, to_device
 from pointdistill.tasks.sampling import step_samples
 from pointdistill.tasks.saved import save_task_model, task_settings
 
@@ -97,7 +100,7 @@ def finetune(
         config: how to train.
         seed: of the head's weights, the order, subsets, augmentation, dropout.
         out: the run's folder.
-        report: called after every step.
+        report: called after every step; on another device than the CPU the loss it tells of is now and then renewed.
         device: where to train.
         card: what model.json shall say besides.
 
@@ -129,32 +132,43 @@ def finetune(
         start = int(resumed.get("step", 0))
         log = RunLog(out / "log.jsonl", start)
         started = time.monotonic() - float(resumed.get("seconds", 0))
-        for step in range(start, config.steps):
+        watch = FiniteWatch(device)
+        watch.guard(optimizer)
+        drawn = (
+            step_samples(seed, step, config.batch_size, task.size(data.train)) for step in range(start, config.steps)
+        )
+        batches = one_ahead(partial(_ready, task, data.train, samples, seed, device) for samples in drawn)
+        note = ""
+        for step, batch in enumerate(batches, start):
             _train_backbone(model, step >= config.head_warmup and config.backbone_lr_scale > 0)
             set_learning_rate(optimizer, learning_rate_factor(config, step))
-            samples = step_samples(seed, step, config.batch_size, task.size(data.train))
-            batch = to_device(task.batch(data.train, samples, seed), device)
             model.train()
             _seed_step(seed, step)
-            losses = task.loss(model, batch)
-            optimizer.zero_grad(set_to_none=True)
-            losses.total.backward()
-            norm = nn.utils.clip_grad_norm_(model.parameters(), config.clip or float("inf"))
-            if not torch.isfinite(losses.total + norm):
-                raise TrainingDiverged(_diverged(task, step, losses.total.item(), norm.item(), out))
+            losses = task.loss(model, to_device(batch, device))
+            watch.see(step, losses.total.detach(), backward(losses.total, model, config.clip or None))
             optimizer.step()
             done = step + 1
+            last = done == config.steps
+            logs = last or done % config.log_every == 0
+            validates = config.eval_every > 0 and (last or done % config.eval_every == 0)
+            saves = config.checkpoint_every > 0 and done % config.checkpoint_every == 0 and not last
+            looks = logs or validates or saves
+            bad = watch.bad_step(done, must=looks)
+            if bad is not None:
+                raise TrainingDiverged(_diverged(task, *bad, out))
             row = {}
-            if done % config.log_every == 0 or done == config.steps:
+            if logs:
                 row = {"loss": losses.total.item(), **{key: value.item() for key, value in losses.parts.items()}}
-            if config.eval_every and (done % config.eval_every == 0 or done == config.steps):
+            if validates:
                 row["validation"] = task.evaluate(model, data.validation, seed, quick=True)[task.metric]
             if row:
                 log.write(done, **row)
-            if config.checkpoint_every and done % config.checkpoint_every == 0 and done < config.steps:
+            if saves:
                 seconds = f"{time.monotonic() - started:.3f}"
                 save_checkpoint(out / CHECKPOINT, model, optimizer, identity, step=str(done), seconds=seconds)
-            report(done, config.steps, f"loss {losses.total.item():.3f}")
+            if looks or watch.due(done):
+                note = f"loss {losses.total.item():.3f}"
+            report(done, config.steps, note)
         trained = time.monotonic() - started
         test = task.evaluate(model, data.test, seed)
     result = _result(out, identity, task, config, seed, test, trained)
@@ -181,6 +195,11 @@ def run_identity(task: Task, backbone: Backbone, data: Splits, config: FinetuneC
     settings = {"task": task_settings(task), "config": asdict(config), "seed": seed}
     text = json.dumps([settings, weights, fingerprint(data)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _ready(task: Task, split: Any, samples: list[Sample], seed: int, device: str | torch.device) -> Any:
+    batch = task.batch(split, samples, seed)
+    return pinned(batch) if torch.device(device).type == "cuda" else batch
 
 
 def _seed_step(seed: int, step: int) -> None:

@@ -1,10 +1,14 @@
-"""Adam and AdamW with the usual exemptions from weight decay, and the warm-up + cosine schedule (Table 8)."""
+"""Gradients and their norm, Adam and AdamW with the usual exemptions from weight decay, and the warm-up + cosine
+schedule (Table 8)."""
 
 import math
 from collections.abc import Callable
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from pointdistill import distributed
 
 TOKEN_NAMES = ("prototypes", "mask_token", "cls_token", "cls_position")
 """Learnable tokens: not decayed, like biases, norms and everything one-dimensional."""
@@ -87,3 +91,24 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
     """Set each group's learning rate to its base times the factor."""
     for group in optimizer.param_groups:
         group["lr"] = group["base_lr"] * factor
+
+
+def backward(total: Float[Tensor, ""], module: nn.Module, clip: float | None = None) -> Float[Tensor, ""]:
+    """Leave the gradients of `total`, summed over all processes, with the module's parameters.
+
+    Args:
+        total: what this process adds to the loss.
+        module: all of its parameters are differentiated by, but frozen ones.
+        clip: largest norm; longer gradients are shortened to it.
+
+    Returns:
+        Their norm before that. Nothing here waits for another device than the CPU.
+    """
+    module.zero_grad(set_to_none=True)
+    total.backward()
+    distributed.sum_gradients(module)
+    found = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
+    norm = nn.utils.get_total_norm(found)
+    if clip is not None:
+        nn.utils.clip_grads_with_norm_(module.parameters(), clip, norm)
+    return norm

@@ -15,7 +15,7 @@ from pointdistill import distributed
 from pointdistill.batch import FrameBatch
 from pointdistill.engine.checkpoint import resume, save_checkpoint
 from pointdistill.engine.log import Report, RunLog, read_log
-from pointdistill.engine.optim import adamw, cosine_with_warmup, set_learning_rate
+from pointdistill.engine.optim import adamw, backward, cosine_with_warmup, set_learning_rate
 from pointdistill.engine.watch import FiniteWatch
 from pointdistill.errors import TrainingDiverged
 from pointdistill.losses import Losses
@@ -185,7 +185,7 @@ def gradients(
     run: Callable[..., Losses],
     batch: FrameBatch,
     draw: Draw,
-    share: float = 1.0,
+    share: float | Float[torch.Tensor, ""] = 1.0,
     clip: float | None = None,
     autocast: AbstractContextManager | None = None,
 ) -> tuple[Losses, Float[torch.Tensor, ""]]:
@@ -204,13 +204,7 @@ def gradients(
     """
     with autocast or nullcontext():
         losses = run(batch, draw)
-    module.zero_grad(set_to_none=True)
-    (losses.total * share).backward()
-    distributed.sum_gradients(module)
-    found = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
-    norm = torch.nn.utils.get_total_norm(found)
-    if clip is not None:
-        torch.nn.utils.clip_grads_with_norm_(module.parameters(), clip, norm)
+    norm = backward(losses.total * share, module, clip)
     return losses.over_all(share), norm
 
 

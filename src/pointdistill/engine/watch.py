@@ -19,7 +19,7 @@ class FiniteWatch:
         every: steps between two looks; None: each step on CPUs, `PATIENCE` elsewhere.
     """
 
-    def __init__(self, device: str, every: int | None = None):
+    def __init__(self, device: str | torch.device, every: int | None = None):
         waits = torch.device(device).type != "cpu"
         self.every = every or (PATIENCE if waits else 1)
         self.found = torch.zeros((), device=device)
@@ -36,6 +36,10 @@ class FiniteWatch:
         self.first = torch.where(bad & (self.found == 0), told, self.first)
         self.found.copy_(torch.maximum(self.found, bad.to(self.found.dtype)))
 
+    def due(self, done: int) -> bool:
+        """Whether it is time to wait for the device, after so many steps."""
+        return done % self.every == 0
+
     def bad_step(self, done: int, must: bool) -> tuple[int, float, float] | None:
         """The first bad step, its loss and its norm, if there was one.
 
@@ -43,7 +47,7 @@ class FiniteWatch:
             done: steps taken so far.
             must: look now, whatever `every` says.
         """
-        if not (must or done % self.every == 0) or not self.found:
+        if not (must or self.due(done)) or not self.found:
             return None
         step, loss, norm = self.first.tolist()
         return int(step), loss, norm

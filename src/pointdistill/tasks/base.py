@@ -151,9 +151,12 @@ def known(share: float) -> float | None:
 
 
 def to_device(batch: T, device: str | torch.device) -> T:
-    """The same dataclass with its tensors on `device`."""
+    """The same dataclass with its tensors on `device`; the copy overlaps with computation where memory is pinned."""
     fields = {f.name: getattr(batch, f.name) for f in dataclasses.fields(batch)}  # type: ignore[arg-type]
-    moved = {key: value.to(device) if isinstance(value, Tensor) else value for key, value in fields.items()}
+    moved = {
+        key: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+        for key, value in fields.items()
+    }
     return dataclasses.replace(batch, **moved)  # type: ignore[type-var]
 
 
