@@ -1,4 +1,5 @@
-"""How the process gets its memory from the system: kept for the next array instead of given back after each.
+"""How the process gets its memory from the system: kept for the next array instead of given back after each. And how
+much there is.
 
 A training step allocates and frees the same large arrays again and again. By default glibc returns each to the kernel,
 which hands out empty pages anew, one fault for every 4 kB: on two cores a tenth of a step's time.
@@ -6,6 +7,7 @@ which hands out empty pages anew, one fault for every 4 kB: on two cores a tenth
 
 import ctypes
 import os
+from pathlib import Path
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 """What mallopt(3) calls its parameters."""
@@ -30,3 +32,12 @@ def keep_large_blocks() -> None:
         return
     for parameter, value in ((_MMAP_THRESHOLD, _LARGEST), (_TRIM_THRESHOLD, -1), (_TOP_PAD, _GROWTH)):
         mallopt(parameter, value)
+
+
+def told_by_kernel(path: str, field: str) -> float | None:
+    """Bytes of a line "field: so many kB", as /proc/meminfo and /proc/PID/status have it; None where there is none."""
+    try:
+        lines = dict(line.split(":", 1) for line in Path(path).read_text().splitlines())
+        return 1024.0 * int(lines[field].split()[0])
+    except (OSError, KeyError):
+        return None

@@ -4,7 +4,6 @@ import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +13,7 @@ from pointdistill.batch import FrameBatch
 from pointdistill.console import console
 from pointdistill.engine.optim import adamw
 from pointdistill.engine.pretrain import gradients
+from pointdistill.memory import told_by_kernel
 from pointdistill.methods.base import Draw, TargetStatistics
 from pointdistill.models.point_transformer import PointTransformer
 from pointdistill.recipes.recipe import PretrainRecipe, first_stage
@@ -126,11 +126,8 @@ def available_memory(device: str) -> float:
     """Bytes that are free on a device."""
     if torch.device(device).type == "cuda":
         return float(torch.cuda.mem_get_info(device)[0])
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists():
-        lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
-        return 1024.0 * int(lines["MemAvailable"].split()[0])
-    return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    free = told_by_kernel("/proc/meminfo", "MemAvailable")
+    return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")) if free is None else free
 
 
 def print_cost(recipe: PretrainRecipe, store: FrameStore, device: str) -> None:

@@ -7,6 +7,7 @@ import time
 import numpy as np
 
 from pointdistill.errors import PointdistillError
+from pointdistill.memory import told_by_kernel
 
 
 def seconds_of(command: list[str], rounds: int) -> float:
@@ -35,9 +36,5 @@ def run(command: list[str]) -> str:
 def anonymous_memory() -> float:
     """Bytes that this process owns and cannot give back (RssAnon): without pages of files, which the kernel reclaims.
     NaN where the system does not tell."""
-    try:
-        with open("/proc/self/status") as file:
-            lines = dict(line.split(":", 1) for line in file)
-        return 1024.0 * int(lines["RssAnon"].split()[0])
-    except (OSError, KeyError):
-        return float("nan")
+    told = told_by_kernel("/proc/self/status", "RssAnon")
+    return float("nan") if told is None else told

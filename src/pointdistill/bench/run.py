@@ -75,6 +75,12 @@ def _loop(settings: Settings) -> list[Figure]:
     return figures(2 * settings.steps, settings.device)
 
 
+def _finetuning(settings: Settings) -> list[Figure]:
+    from pointdistill.bench.finetuning import figures
+
+    return figures(settings.rounds, settings.device)
+
+
 def _embedding(settings: Settings) -> list[Figure]:
     from pointdistill.bench.embedding import figures
 
@@ -102,6 +108,7 @@ def _memory(settings: Settings) -> list[Figure]:
 PARTS: dict[str, tuple[str, Callable[[Settings], list[Figure]]]] = {
     "step": ("A distillation step of the paper's recipe", _step),
     "loop": ("What a training run adds to its steps", _loop),
+    "finetune": ("A fine-tuning step of each task, and its stages", _finetuning),
     "feed": ("Does the store feed the trainer?", _feed),
     "geometry": ("Searches among points, distances of clouds, overlaps of boxes, one core", _geometry),
     "metrics": ("Metrics of ScanNet's validation split, one core", _metrics),

@@ -21,9 +21,11 @@ from pointdistill.bench.geometry import room
 from pointdistill.bench.straightforward import plain_concepts, plain_inputs, plain_prefix
 from pointdistill.bench.timing import in_turns
 from pointdistill.engine.optim import adamw, parameter_groups
+from pointdistill.engine.pretrain import gradients
+from pointdistill.losses import Losses
 from pointdistill.methods.base import Draw, TargetStatistics
 from pointdistill.methods.distill import Distill
-from pointdistill.models.point_transformer import PointTransformer
+from pointdistill.models.point_transformer import BackboneConfig, PointTransformer
 from pointdistill.models.projector import ProjectorConfig
 from pointdistill.parallel import torch_threads, usable_cores
 from pointdistill.recipes.paper import paper
@@ -49,7 +51,7 @@ def figures(rounds: int = 7, device: str = "cpu") -> list[Figure]:
     with torch_threads(usable_cores()):
         step, plain = Step(recipe, device), Step(recipe, device, plain=True)
         flat = Step(paper(), device)
-        products = gemms(recipe, _BATCH, device)
+        products = gemms(recipe.backbone, _BATCH, device)
         contenders: dict[str, Callable[[], object]] = {"step": step, "plain": plain, "flat": flat, **products.calls}
         seconds = {name: taken.elapsed for name, taken in in_turns(contenders, rounds).items()}
         count = flops(plain.method, plain.batch)
@@ -112,17 +114,18 @@ class Step:
         self.optimizer = plainly(parameter_groups(method, lr, decay)) if plain else adamw(method, lr, decay)
 
     def __call__(self) -> None:
-        if self.plain:
-            noise = self.method.noise(self.draw).to(self.device)
-            loss = self.method.loss(plain_prefix(self.method, self.batch.points, noise), self.batch)
-        else:
-            loss = self.method(self.batch, self.draw).total
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        _, norm = gradients(self.method, self._losses, self.batch, self.draw)
         began = time.perf_counter()
         self.optimizer.step()
-        loss.item()  # waits for the device
+        norm.item()  # waits for the device
         self.updating = time.perf_counter() - began
+
+    def _losses(self, batch: FrameBatch, draw: Draw) -> Losses:
+        if not self.plain:
+            return self.method(batch, draw)
+        noise = self.method.noise(draw).to(self.device)
+        loss = self.method.loss(plain_prefix(self.method, batch.points, noise), batch)
+        return Losses(loss, {})
 
 
 @dataclass(frozen=True)
@@ -133,9 +136,8 @@ class Products:
     flops: dict[str, float]
 
 
-def gemms(recipe: PretrainRecipe, batch: int, device: str) -> Products:
+def gemms(config: BackboneConfig, batch: int, device: str) -> Products:
     """The forward products of the layers that most FLOPs go into, into memory that is there already."""
-    config = recipe.backbone
     width, rows, tokens = config.width, batch * config.groups * config.group_size, batch * config.groups
     shapes = {
         "mini-PointNet, third layer": (rows, 4 * width // 3, 4 * width // 3),
