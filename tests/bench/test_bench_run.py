@@ -2,6 +2,7 @@
 
 import json
 from functools import partial
+from typing import get_args
 
 import pytest
 from rich.console import Console
@@ -10,6 +11,7 @@ from pointdistill import cli
 from pointdistill.bench import run
 from pointdistill.bench.figure import Figure, Limit, number, show
 from pointdistill.console import console
+from pointdistill.verbs.whole import Measurement
 
 ROWS = [
     Figure("a search", 2.0, "ms", {"plain": 8.0, "peer": 1.0}, Limit("3 ms or less", True), "by the clock 2.5"),
@@ -43,6 +45,10 @@ def test_the_table_says_everything():
 @pytest.mark.parametrize(("value", "text"), [(0, "0"), (0.123456, "0.123"), (99.96, "100"), (12345.6, "12,346")])
 def test_numbers(value, text):
     assert number(value) == text
+
+
+def test_every_measurement_can_be_asked_for():
+    assert get_args(Measurement) == tuple(run.PARTS)
 
 
 def test_names_are_measured_once_each_in_their_order(monkeypatch, capsys):

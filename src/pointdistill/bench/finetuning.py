@@ -99,8 +99,8 @@ def _of_task(measured: Measured, rounds: int, device: str) -> list[Figure]:
     seconds = {name: taken.elapsed for name, taken in in_turns(contenders, rounds).items()}
     rate = measured.batch / seconds["step"]
     where = f"batch {measured.batch}, float32, {usable_cores()} threads, {device}"
-    drawing = {"drawing and augmenting it, meanwhile": 1e3 * seconds["batch"]}
-    rows = [Figure(f"{recipe.name}: a fine-tuning step", 1e3 * seconds["step"], "ms", note=where, parts=drawing)]
+    drawing = {"drawing its batch, meanwhile": 1e3 * seconds["batch"]}
+    rows = [Figure(f"{recipe.name}: a step", 1e3 * seconds["step"], "ms", drawing, note=where)]
     if products is not None:
         rates = {name: products.flops[name] / seconds[name] / 1e9 for name in products.calls}
         rows.append(_share(measured, flops(step), rate, max(rates.values())))
@@ -113,7 +113,7 @@ def _share(measured: Measured, count: float, rate: float, peak: float) -> Figure
     share = 100 * rate * count / 1e9 / peak
     limit = Limit(f"{LEAST_SHARE:.0%} or more", share >= 100 * LEAST_SHARE) if measured.bound else None
     note = f"{count / 1e9:.1f} GFLOP a sample, of {peak:.0f} GFLOP/s"
-    return Figure(f"{measured.recipe}: share of the peak of matrix products", share, "%", {}, limit, note, more=True)
+    return Figure(f"{measured.recipe}: share of the peak", share, "%", {}, limit, note, more=True)
 
 
 def _split(name: str, step: "FinetuneStep", rounds: int) -> Figure:
@@ -123,12 +123,12 @@ def _split(name: str, step: "FinetuneStep", rounds: int) -> Figure:
     largest = max((stage for stage in split if stage not in _MATRIX), key=split.__getitem__)
     share = split[largest] / whole
     return Figure(
-        f"{name}: its largest stage that is not matrix products, {largest}",
-        100 * share,
-        "% of the step",
-        limit=Limit(f"{MOST_OF_A_STAGE:.0%} or less", share <= MOST_OF_A_STAGE),
-        note="forward and backward, under the profiler",
-        parts={f"{stage}, ms": value for stage, value in sorted(split.items(), key=lambda each: -each[1])},
+        f"{name}: its stages, forward and backward",
+        whole,
+        "ms",
+        limit=Limit(f"{MOST_OF_A_STAGE:.0%} or less without products", share <= MOST_OF_A_STAGE),
+        note=f"the largest without matrix products is {largest}, {share:.1%}",
+        parts=dict(sorted(split.items(), key=lambda each: -each[1])),
     )
 
 

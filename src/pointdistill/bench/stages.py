@@ -4,6 +4,7 @@ Torch's profiler records named ranges around the modules and functions of each s
 innermost range that it ran in; a node of the backward pass to that of the operation that made it.
 """
 
+import os
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,6 +33,7 @@ def seconds_by_stage(
         functions: of the package, by stage: in the measured step each is known under whatever name its callers use.
         modules: the same; a module is measured where it is called as one.
     """
+    os.environ.setdefault("KINETO_LOG_LEVEL", "9")  # else the profiler reports its own beginning and end
     with ExitStack() as measured, profile(activities=[ProfilerActivity.CPU]) as profiler:
         for name, members in functions.items():
             for function in members:

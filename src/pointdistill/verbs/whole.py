@@ -77,13 +77,13 @@ def report(run: Annotated[Path, Positional, arg(metavar="RUN")], markdown: bool 
     print(markdown_table(read_results(run / "results.json")) if markdown else write_page(run))
 
 
+Measurement = Literal[
+    "step", "loop", "finetune", "feed", "geometry", "metrics", "sens", "embed", "growth", "memory", "start"
+]
+
+
 def bench(
-    names: Annotated[
-        tuple[
-            Literal["step", "loop", "feed", "geometry", "metrics", "sens", "embed", "growth", "memory", "start"], ...
-        ],
-        Positional,
-    ] = (),
+    names: Annotated[tuple[Measurement, ...], Positional] = (),
     store: Path | None = None,
     recording: Path | None = None,
     reference: Path | None = None,
@@ -100,18 +100,19 @@ def bench(
     Prints the figures beside their limits.
 
     Args:
-        names: step: a distillation step beside bare matrix products; loop: what a training run adds to it; feed: does
-            the store feed the trainer; geometry: exact searches among points; metrics: those of ScanNet's validation
-            split; sens: what reading a .sens recording costs beyond its codecs; embed: features of many clouds;
-            growth: how cost grows with the work; memory: of a training run; start: until help is printed. Default all.
+        names: step: a distillation step beside bare matrix products; loop: what a training run adds to it;
+            finetune: a step of each task and its stages; feed: does the store feed the trainer; geometry: exact
+            searches among points; metrics: those of ScanNet's validation split; sens: what reading a .sens recording
+            costs beyond its codecs; embed: features of many clouds; growth: how cost grows with the work; memory: of a
+            training run; start: until help is printed. Default all.
         store: a prepared store (feed); default one made for the purpose, in a temporary folder.
         recording: a .sens file (sens); default one made for the purpose, in a temporary folder.
         reference: SensorData.py of the ScanNet repository, to be timed beside (sens).
         frames: frames of the recording that is made (sens).
         every: read every n-th frame (sens).
         steps: training steps measured (feed, loop), turns (embed).
-        device: where the steps are taken (step, loop, feed).
-        rounds: rounds of which the medians are taken (step, geometry, growth, start).
+        device: where the steps are taken (step, loop, finetune, feed).
+        rounds: rounds of which the medians are taken (step, finetune, geometry, growth, start).
         scenes: scenes measured; the limits are for 312 (metrics).
         json: print all figures as one JSON object and nothing else.
     """
