@@ -19,6 +19,7 @@ from pointdistill.methods.point_bert import PointBERTConfig
 from pointdistill.methods.point_contrast import PointContrast, PointContrastConfig
 from pointdistill.methods.point_mae import PointMAE, PointMAEConfig
 from pointdistill.models.batch_norm import BatchNorm
+from pointdistill.models.channels_first import affine
 from pointdistill.models.concepts import ConceptConfig
 from pointdistill.models.decoder import DecoderConfig
 from pointdistill.models.projector import ProjectorConfig
@@ -146,8 +147,13 @@ def contrasted():
     }
 
 
-def normalised():
-    """Forward, gradients and running statistics of a BatchNorm on an unevenly shared batch, double precision."""
+LINEAR = torch.tensor([[1.0, -2.0, 0.5], [0.3, 0.0, 1.0], [-1.0, 1.0, 2.0]], dtype=torch.double)
+"""A layer before the BatchNorm."""
+
+
+def normalised(folded=False):
+    """Forward, gradients and running statistics of a BatchNorm after a linear layer, by itself or with the layer, on an
+    unevenly shared batch, double precision."""
     generator = torch.Generator().manual_seed(0)
     whole = torch.randn(BATCH, 3, 7, generator=generator, dtype=torch.double) * 2 + 5
     weights = torch.randn(BATCH, 3, 7, generator=generator, dtype=torch.double)
@@ -157,7 +163,7 @@ def normalised():
         norm.weight.copy_(torch.tensor([0.5, 1.0, 2.0]))
     x = whole[mine].clone().requires_grad_()
     for _ in range(2):
-        out = norm(x)
+        out = affine(x, *norm.folded(LINEAR, None, x)) if folded else norm(affine(x, LINEAR, None))
     # Not linear in the statistics, and another loss on each process.
     (out.pow(3) * weights[mine]).sum().backward()
     distributed.sum_gradients(norm)
@@ -207,7 +213,7 @@ if __name__ == "__main__":
     folder = Path(sys.argv[1])
     torch.set_num_threads(1)
     with distributed.processes("cpu"):
-        found: dict = {"normalised": normalised(), "contrasted": contrasted()}
+        found: dict = {"normalised": normalised(), "folded": normalised(folded=True), "contrasted": contrasted()}
         found |= {name: curve(name, folder / name) for name in METHODS}
         found |= {name: one_step(name) for name in TOKENS}
         found["probed"] = probed(folder / "probed")

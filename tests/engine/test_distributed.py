@@ -62,8 +62,9 @@ def found(two):
     return [json.loads((two / f"found{rank}.json").read_text()) for rank in range(2)]
 
 
-def test_batch_norm_equals_one_process_forward_backward_and_after(found):
-    one, both = normalised(), [each["normalised"] for each in found]
+@pytest.mark.parametrize("form", ["normalised", "folded"])
+def test_batch_norm_equals_one_process_forward_backward_and_after(found, form):
+    one, both = normalised(), [each[form] for each in found]
     for name in ("out", "gradient"):
         whole = np.empty_like(np.array(one[name]))
         whole[0::2], whole[1::2] = both[0][name], both[1][name]
@@ -133,7 +134,7 @@ def test_the_command_under_torchrun(tmp_path):
     assert done.stdout.count("no --heldout store") == 1 and done.stdout.count("backbone.safetensors: 4 steps") == 1
     main(["pretrain", "quickstart", *map(str, options), "--out", str(tmp_path / "one")])
     curves = [json.loads((tmp_path / run / "result.json").read_text())["curve"] for run in ("one", "two")]
-    np.testing.assert_allclose(curves[1][-1]["loss"], curves[0][-1]["loss"], rtol=2e-6, atol=1e-9)
+    np.testing.assert_allclose(curves[1][-1]["loss"], curves[0][-1]["loss"], rtol=1e-5, atol=1e-9)
     weights = [load_backbone(tmp_path / run).state_dict() for run in ("one", "two")]
     for name, value in weights[0].items():
         if name.startswith("blocks."):

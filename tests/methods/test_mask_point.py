@@ -23,9 +23,9 @@ BEFORE_NORM = {f"backbone.patch_embed.{layer}.bias" for layer in ("local1", "loc
 OF_ZERO = {"decoder.blocks.0.norm1.weight"}
 
 
-def method(config=CONFIG):
+def method(config=CONFIG, groups=10):
     torch.manual_seed(0)
-    return config.build(create_backbone("vit_nano", **TINY))
+    return config.build(create_backbone("vit_nano", **{**TINY, "groups": groups}))
 
 
 def clouds(size=4):
@@ -101,10 +101,10 @@ def test_decoder_block_step_by_step():
 
 
 def test_the_encoder_sees_one_patch_in_ten_and_all_of_it_learns():
-    model, seen = method().train(), []
+    model, seen = method(groups=20).train(), []  # of a single visible patch, queries could only read all
     model.backbone.patch_embed.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0].shape))
     model(batch(), Draw(0, 0, np.arange(4))).total.backward()
-    assert seen == [(4, 1, 4, 3)]
+    assert seen == [(4, 2, 4, 3)]
     for name, parameter in model.named_parameters():
         learns = parameter.grad is not None and parameter.grad.abs().max() > 0
         assert learns == (name not in OF_ZERO) or name in BEFORE_NORM, name

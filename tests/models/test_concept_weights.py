@@ -27,10 +27,10 @@ def test_the_last_layers_weights(attend, tie_layers):
     config = ConceptConfig(count=3, heads=2, attend=attend, tie_layers=tie_layers, unit_start=True)
     extractor = ConceptExtractor(config, width=12, depth=3)
     trace = Trace(*([torch.randn(2, 6, 12) for _ in range(3)] for _ in range(2)))
-    calls = []
-    for block in extractor.blocks:
-        block.attention.register_forward_hook(lambda module, given, _: calls.append((module, given)))
-    extractor(trace)
-    module, given = calls[-1]
-    assert len(calls) == 3
-    torch.testing.assert_close(extractor.weights(trace), module.weights(*given).mean(1))
+    *earlier, last = trace.inputs if attend == "block_input" else trace.outputs
+    blocks = list(extractor.blocks) * (3 if tie_layers else 1)
+    concepts = extractor.prototypes.expand(2, -1, -1)
+    for block, features in zip(blocks, earlier, strict=False):
+        concepts = block(concepts, features)
+    torch.testing.assert_close(extractor.weights(trace), blocks[-1].weights(concepts, last).mean(1))
+    torch.testing.assert_close(extractor(trace), blocks[-1](concepts, last))

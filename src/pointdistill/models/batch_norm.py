@@ -29,6 +29,30 @@ class BatchNorm(nn.BatchNorm1d):
         scale = (variance + self.eps).rsqrt() * self.weight
         return (centred * scale[:, None] + self.bias[:, None]).to(x.dtype)
 
+    def folded(
+        self,
+        weight: Float[Tensor, "channels before"],
+        bias: Float[Tensor, " channels"] | None,
+        x: Float[Tensor, "batch before columns"],
+    ) -> tuple[Float[Tensor, "channels before"], Float[Tensor, " channels"]]:
+        """A linear layer on `x` and this layer after it, as the weight and bias of a single linear layer.
+
+        In training the statistics of the linear layer's output follow from the mean and the covariance of what it
+        reads: its output is not gone through for them, which pays where `x` has few channels. A constant, the linear
+        layer's bias, gets the gradient that it has: none.
+        """
+        # In double precision: little work, on which all that follows depends. Autocast leaves it alone.
+        linear, start = weight.double(), 0.0 if bias is None else bias.double()
+        if self.training:
+            before, covariance, count = _moments(x.double())
+            mean, variance = linear @ before + start, (linear @ covariance * linear).sum(1)
+            self._remember(mean.detach(), variance.detach() * (count / (count - 1)))
+        else:
+            assert self.running_mean is not None and self.running_var is not None
+            mean, variance = self.running_mean.double(), self.running_var.double()
+        scale = (variance + self.eps).rsqrt() * self.weight
+        return (linear * scale[:, None]).to(weight.dtype), ((start - mean) * scale + self.bias).to(weight.dtype)
+
     @torch.no_grad()
     def _remember(self, mean: Float[Tensor, " channels"], variance: Float[Tensor, " channels"]) -> None:
         """Running statistics as torch keeps them: of the unbiased variance."""
@@ -37,3 +61,14 @@ class BatchNorm(nn.BatchNorm1d):
         self.num_batches_tracked += 1
         self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
         self.running_var.lerp_(variance.to(self.running_var.dtype), self.momentum)
+
+
+def _moments(
+    x: Float[Tensor, "batch channels columns"],
+) -> tuple[Float[Tensor, " channels"], Float[Tensor, "channels channels"], Float[Tensor, ""]]:
+    """Mean and covariance over batch and columns of all processes, and how many columns these are."""
+    rows = x.transpose(0, 1).flatten(1)
+    total = distributed.summed(torch.cat([rows.sum(1), rows.new_full((1,), rows.shape[1])]))
+    mean, count = total[:-1] / total[-1], total[-1].detach()
+    centred = rows - mean[:, None]
+    return mean, distributed.summed(centred @ centred.t()) / count, count

@@ -2,8 +2,10 @@
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
+
+_FEW_TOKENS = 128
 
 
 def initialise(module: nn.Module) -> None:
@@ -26,9 +28,26 @@ def drop_path(
     """
     if rate == 0.0:
         return x
-    if noise is None:
-        noise = torch.rand(x.shape[0], device=x.device)
-    return x * ((noise >= rate).to(x.dtype) / (1.0 - rate))[:, None, None]
+    return x * (_keeps(x, rate, noise).to(x.dtype) / (1.0 - rate))[:, None, None]
+
+
+def _keeps(
+    x: Float[Tensor, "batch tokens width"], rate: float, noise: Float[Tensor, "batch"] | None
+) -> Bool[Tensor, "batch"]:
+    return (torch.rand(x.shape[0], device=x.device) if noise is None else noise) >= rate
+
+
+def attend(
+    queries: Float[Tensor, "batch heads count channels"],
+    keys: Float[Tensor, "batch heads tokens channels"],
+    values: Float[Tensor, "batch heads tokens channels"],
+) -> Float[Tensor, "batch heads count channels"]:
+    """Attention of each head (eq. 13)."""
+    if keys.device.type == "cpu" and keys.shape[2] <= _FEW_TOKENS:
+        # Torch's kernel saves memory that is none here, and takes several times as long as the products.
+        weights = (queries * queries.shape[-1] ** -0.5) @ keys.transpose(-2, -1)
+        return weights.softmax(-1) @ values
+    return F.scaled_dot_product_attention(queries, keys, values)
 
 
 class FeedForward(nn.Module):
@@ -57,8 +76,7 @@ class SelfAttention(nn.Module):
         """All tokens to all tokens."""
         batch, tokens, width = x.shape
         q, k, v = self.qkv(x).view(batch, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
-        x = F.scaled_dot_product_attention(q, k, v)
-        return self.out(x.transpose(1, 2).reshape(batch, tokens, width))
+        return self.out(attend(q, k, v).transpose(1, 2).reshape(batch, tokens, width))
 
 
 class CrossAttention(nn.Module):
@@ -79,15 +97,32 @@ class CrossAttention(nn.Module):
     ) -> Float[Tensor, "batch queries width"]:
         """Queries read the context; `positions`, where given, are added to what the keys are made from, and to nothing
         else."""
-        batch, count, width = queries.shape
-        q = self.query(queries).view(batch, count, self.heads, -1).transpose(1, 2)
+        return self.read(queries, *self.keys_values(context, positions))
+
+    def keys_values(
+        self,
+        context: Float[Tensor, "batch tokens context_width"],
+        positions: Float[Tensor, "batch tokens context_width"] | None = None,
+    ) -> tuple[Float[Tensor, "batch heads tokens channels"], Float[Tensor, "batch heads tokens channels"]]:
+        """What queries read; arguments as `forward`'s."""
         key_value = self.key_value(context)
         if positions is not None:
+            width = key_value.shape[2] // 2
             key_value = key_value + F.pad(F.linear(positions, self.key_value.weight[:width]), (0, width))
-        key_value = key_value.view(batch, context.shape[1], 2, self.heads, -1)
-        k, v = key_value.permute(2, 0, 3, 1, 4).unbind(0)
-        x = F.scaled_dot_product_attention(q, k, v)
-        return self.out(x.transpose(1, 2).reshape(batch, count, width))
+        key_value = key_value.view(*context.shape[:2], 2, self.heads, -1)
+        keys, values = key_value.permute(2, 0, 3, 1, 4).unbind(0)
+        return keys, values
+
+    def read(
+        self,
+        queries: Float[Tensor, "batch queries width"],
+        keys: Float[Tensor, "batch heads tokens channels"],
+        values: Float[Tensor, "batch heads tokens channels"],
+    ) -> Float[Tensor, "batch queries width"]:
+        """Queries read keys and values."""
+        batch, count, width = queries.shape
+        q = self.query(queries).view(batch, count, self.heads, -1).transpose(1, 2)
+        return self.out(attend(q, keys, values).transpose(1, 2).reshape(batch, count, width))
 
     def weights(
         self, queries: Float[Tensor, "batch queries width"], context: Float[Tensor, "batch tokens context_width"]
@@ -125,9 +160,23 @@ class Block(nn.Module):
         self, x: Float[Tensor, "batch tokens width"], noise: Float[Tensor, "batch 2"] | None = None
     ) -> Float[Tensor, "batch tokens width"]:
         """`noise` decides the stochastic depth of the two branches; see `drop_path`."""
-        rate = self.drop_path_rate if self.training else 0.0
         first, second = (None, None) if noise is None else noise.unbind(1)
-        normed = self.norm1(x)
-        x = (normed if self.normed_residual else x) + drop_path(self.attention(normed), rate, first)
-        normed = self.norm2(x)
-        return (normed if self.normed_residual else x) + drop_path(self.ffn(normed), rate, second)
+        x = self._with_branch(x, self.norm1, self.attention, first)
+        return self._with_branch(x, self.norm2, self.ffn, second)
+
+    def _with_branch(
+        self,
+        x: Float[Tensor, "batch tokens width"],
+        norm: nn.Module,
+        branch: nn.Module,
+        noise: Float[Tensor, "batch"] | None,
+    ) -> Float[Tensor, "batch tokens width"]:
+        rate = self.drop_path_rate if self.training else 0.0
+        if self.normed_residual:
+            normed = norm(x)
+            return normed + drop_path(branch(normed), rate, noise)
+        if rate == 0.0 or x.device.type != "cpu" or torch.compiler.is_compiling():
+            return x + drop_path(branch(norm(x)), rate, noise)
+        # What is left out need not run. Elsewhere the number of samples would have to be waited for.
+        kept = _keeps(x, rate, noise).nonzero()[:, 0]
+        return x.index_add(0, kept, branch(norm(x[kept])).to(x.dtype), alpha=1.0 / (1.0 - rate))

@@ -51,7 +51,22 @@ class ConceptBlock(nn.Module):
         self, concepts: Float[Tensor, "batch concepts width"], features: Float[Tensor, "batch tokens width"]
     ) -> Float[Tensor, "batch concepts width"]:
         """Concepts are the queries; there is no attention among concepts."""
-        concepts = concepts + self.attention(self.norm_concepts(concepts), self.norm_features(features))
+        return self.read(concepts, *self.keys_values(features))
+
+    def keys_values(
+        self, features: Float[Tensor, "batch tokens width"]
+    ) -> tuple[Float[Tensor, "batch heads tokens channels"], Float[Tensor, "batch heads tokens channels"]]:
+        """What concepts read of features."""
+        return self.attention.keys_values(self.norm_features(features))
+
+    def read(
+        self,
+        concepts: Float[Tensor, "batch concepts width"],
+        keys: Float[Tensor, "batch heads tokens channels"],
+        values: Float[Tensor, "batch heads tokens channels"],
+    ) -> Float[Tensor, "batch concepts width"]:
+        """Concepts that have read."""
+        concepts = concepts + self.attention.read(self.norm_concepts(concepts), keys, values)
         return concepts + self.ffn(self.norm_ffn(concepts))
 
     def weights(
@@ -88,18 +103,28 @@ class ConceptExtractor(nn.Module):
     def forward(self, trace: Trace) -> Float[Tensor, "batch concepts width"]:
         """Read the features of each layer in turn."""
         features = self._features(trace)
-        concepts = self.prototypes.expand(features[0].shape[0], -1, -1)
-        for layer, tokens in enumerate(features):
-            concepts = self._block(layer)(concepts, tokens)
-        return self.norm(concepts)
+        return self.norm(self._read(features, len(features[0])))
 
     def weights(self, trace: Trace) -> Float[Tensor, "batch concepts tokens"]:
         """How much each concept reads of each token at the last layer, the mean over heads; sums to 1 over tokens."""
         *earlier, last = self._features(trace)
-        concepts = self.prototypes.expand(last.shape[0], -1, -1)
-        for layer, tokens in enumerate(earlier):
-            concepts = self._block(layer)(concepts, tokens)
-        return self._block(len(earlier)).weights(concepts, last).mean(1)
+        return self._block(len(earlier)).weights(self._read(earlier, len(last)), last).mean(1)
+
+    def _read(
+        self, features: list[Float[Tensor, "batch tokens width"]], batch: int
+    ) -> Float[Tensor, "batch concepts width"]:
+        """Concepts that have read the features of each layer in turn."""
+        concepts = self.prototypes.expand(batch, -1, -1)
+        if not features:
+            return concepts
+        if self.config.tie_layers:  # the same keys and values wherever concepts are: one product for all layers
+            read = self._block(0).keys_values(torch.cat(features))
+            layers = zip(*(part.split(batch) for part in read), strict=True)
+        else:
+            layers = (self._block(layer).keys_values(tokens) for layer, tokens in enumerate(features))
+        for layer, (keys, values) in enumerate(layers):
+            concepts = self._block(layer).read(concepts, keys, values)
+        return concepts
 
     def _features(self, trace: Trace) -> list[Float[Tensor, "batch tokens width"]]:
         return trace.inputs if self.config.attend == "block_input" else trace.outputs

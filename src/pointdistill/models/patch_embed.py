@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pointdistill.models.batch_norm import BatchNorm
-from pointdistill.models.channels_first import affine, pool
+from pointdistill.models.channels_first import affine, normed_affine, pool
 
 
 class PatchEmbed(nn.Module):
@@ -14,8 +14,8 @@ class PatchEmbed(nn.Module):
 
     The paper's channels are 128, 256, 512 and width 384 (Appendix A.1); other widths keep the proportions, unless
     `hidden` says otherwise. Features lie as (batch, channels, patches * points): each layer is a few large matrix
-    products, each BatchNorm reduces contiguous rows, and the global half of the third layer is computed once a patch
-    instead of once a point.
+    products, each BatchNorm reduces contiguous rows, the global half of the third layer is computed once a patch
+    instead of once a point, and its local half, with the second layer, is one product.
 
     Args:
         width: token width d; divisible by 3 without `hidden`.
@@ -41,14 +41,13 @@ class PatchEmbed(nn.Module):
         groups, size = patches.shape[1:3]
         x = patches.flatten(1, 2).transpose(1, 2)
         # In place where nobody's gradient asks for what was there: these arrays are a step's largest by far.
-        x = F.relu(self.norm1(affine(x, self.local1.weight, self.local1.bias)), inplace=True)
-        x = affine(x, self.local2.weight, self.local2.bias)
-        pooled = pool(x, groups, size)
-        global_weight, local_weight = self.merge.weight.split(x.shape[1], dim=1)
-        shared = affine(pooled, global_weight, self.merge.bias)
-        x = affine(x, local_weight, None)
-        x.unflatten(2, (groups, size)).add_(shared[..., None])
-        x = F.relu(self.norm2(x), inplace=True)
+        x = F.relu(normed_affine(x, self.local1.weight, self.local1.bias, self.norm1), inplace=True)
+        pooled = pool(affine(x, self.local2.weight, self.local2.bias), groups, size)
+        global_weight, local_weight = self.merge.weight.split(pooled.shape[1], dim=1)
+        # Between the second layer and the third one's local half there is nothing but a product.
+        shared = affine(pooled, global_weight, self.merge.bias + local_weight @ self.local2.bias)
+        x = affine(x, local_weight @ self.local2.weight, None).unflatten(2, (groups, size)) + shared[..., None]
+        x = F.relu(self.norm2(x.flatten(2)), inplace=True)
         x = pool(affine(x, self.out.weight, self.out.bias), groups, size).transpose(1, 2)
         return x if self.widen is None else self.widen(x)
 
