@@ -1,8 +1,11 @@
 """What `bench geometry` times and says; never whether this machine is fast."""
 
+from unittest.mock import MagicMock
+
 import torch
 
 from pointdistill.bench import geometry as bench
+from pointdistill.bench import peers
 from pointdistill.bench.figure import Limit
 from pointdistill.bench.timing import Seconds, in_turns, on_one_core
 from pointdistill.geometry import (
@@ -12,9 +15,12 @@ from pointdistill.geometry import (
     gather,
     giou_3d,
     interpolate,
+    knn,
     nms_3d,
     three_nearest,
 )
+
+CHAMFER, BOXES = "torch_pointcloud.losses.chamfer", "torch_pointcloud.ops.box3d"
 
 
 def test_the_room_is_a_room():
@@ -54,12 +60,8 @@ def test_figures_of_every_search(monkeypatch):
     monkeypatch.setattr(bench, "INTERPOLATION", (300, 16, 4))
     monkeypatch.setattr(bench, "CHAMFER", ((3, 8),))
     monkeypatch.setattr(bench, "BOXES", (2, 12, 3))
-    peer = []
-
-    def sampler(cloud, count, start_idx):
-        peer.append((cloud.shape[-2], start_idx))
-
-    monkeypatch.setattr(bench, "_peer", lambda name: sampler)
+    installed = {name: MagicMock() for name in ("fpsample", "torch_quickfps", "open3d", CHAMFER, BOXES)}
+    monkeypatch.setattr(peers, "_installed", installed.get)
     rows = bench.figures(rounds=1)
     assert [row.what for row in rows] == [
         "farthest points, 8 of 300",
@@ -72,9 +74,38 @@ def test_figures_of_every_search(monkeypatch):
         "suppression among 12 boxes",
     ]
     assert all(row.ours > 0 and row.note.startswith("by the clock ") for row in rows)
-    assert list(rows[0].others) == ["plain torch", "fpsample", "torch_quickfps"]
+    assert [list(row.others) for row in rows] == [
+        ["plain torch", "fpsample", "torch_quickfps", "open3d"],
+        ["plain torch", "fpsample", "torch_quickfps", "open3d"],
+        ["all distances, topk", "scipy", "open3d"],
+        ["all distances, topk", "scipy, all within", "open3d, the nearest"],
+        ["plain torch"],
+        ["plain torch", "torch_pointcloud"],
+        ["plain torch"],
+        ["plain torch", "torch_pointcloud"],
+    ]
     assert rows[1].limit == Limit("1e-09 ms or less", False)
-    assert set(peer) == {(300, 0), (500, 0)}
+    for call in (installed["fpsample"].fps_sampling, installed["torch_quickfps"].sample_idx):
+        assert {(each.args[0].shape[-2], each.args[1]) for each in call.call_args_list} == {(300, 8), (500, 16)}
+    assert installed[CHAMFER].chamfer_distance.called and installed[BOXES].nms3d.called
+
+
+def test_scipys_answers_are_ours():
+    cloud = bench.room(600)
+    queries = gather(cloud, farthest_point_sample(cloud, 40))
+    distances, index = peers.nearest(queries, cloud, 8)["scipy"]()
+    assert [set(row) for row in index.tolist()] == [set(row) for row in knn(queries, cloud, 8)[0].tolist()]
+    assert (distances[:, 0] == 0).all()
+    within = peers.balls(queries, cloud, 0.6, 600)["scipy, all within"]()
+    assert [set(row) for row in within] == [set(row) for row in ball_query(queries, cloud, 0.6, 600)[0].tolist()]
+
+
+def test_who_is_not_installed_is_left_out(monkeypatch):
+    monkeypatch.setattr(peers, "_installed", lambda name: None)
+    cloud = bench.room(50)
+    assert peers.farthest_points(cloud, 3) == {} == peers.chamfer(cloud, cloud)
+    assert peers.suppression(cloud[0].repeat(1, 2), cloud[0, :, 0]) == {}
+    assert list(peers.nearest(cloud, cloud, 3)) == ["scipy"]
 
 
 def test_the_limits():

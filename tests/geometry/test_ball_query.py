@@ -10,6 +10,21 @@ from oracles import points as oracle
 from pointdistill.geometry import ball_query
 from pointdistill.geometry.ball_query import _ball_matrix
 
+MODULE = sys.modules[_ball_matrix.__module__]  # the package's attribute of that name is the function
+
+
+@pytest.fixture(autouse=True, scope="module", params=["trees", "cells"])
+def form(request):
+    """Everything here is true without numba and with it."""
+    if request.param == "cells":
+        pytest.importorskip("numba")
+        assert MODULE._cells() is not None
+        yield
+        return
+    found, MODULE._cells = MODULE._cells, lambda: None
+    yield
+    MODULE._cells = found
+
 
 def normal(seed, *shape):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
@@ -56,11 +71,10 @@ def test_strictly_within_and_index_zero_where_nothing_is():
 def test_slices_chunks_and_threads_change_nothing(monkeypatch):
     queries, points = normal(0, 2, 50, 3), normal(1, 2, 900, 3)
     whole = ball_query(queries, points, 0.8, 12)
-    module = sys.modules[_ball_matrix.__module__]  # the package's attribute of that name is the function
-    monkeypatch.setattr(module, "_MATRIX_ELEMENTS", 2 * 900 * 7)
+    monkeypatch.setattr(MODULE, "_MATRIX_ELEMENTS", 2 * 900 * 7)
     assert torch.equal(_ball_matrix(queries, points, 0.8, 12), whole)
-    monkeypatch.setattr(module, "_FIRST_POINTS", 11)
-    monkeypatch.setattr(module, "_PAIRS", 300)
+    monkeypatch.setattr(MODULE, "_FIRST_POINTS", 11)
+    monkeypatch.setattr(MODULE, "_PAIRS", 300)
     assert torch.equal(ball_query(queries, points, 0.8, 12), whole)
     threads = torch.get_num_threads()
     try:
@@ -85,3 +99,25 @@ def test_half_precision_no_gradient_empty_batch_and_what_does_not_fit():
             ball_query(points, points, radius, size)
     with pytest.raises(ValueError, match="finite"):
         ball_query(points, points * torch.nan, 1.0, 3)
+
+
+@given(
+    st.integers(0, 10_000),
+    st.sampled_from([(1.0, 1.0, 1.0), (5.0, 4.0, 0.0), (8.0, 0.0, 0.0), (0.0, 0.0, 0.0), (1e4, 1e4, 1e4)]),
+    st.sampled_from([0.01, 0.3, 1.5, 40.0]),
+    st.sampled_from([1, 8, 200]),
+)
+@settings(max_examples=60, deadline=None)
+def test_volumes_planes_lines_and_single_places(seed, extent, radius, size):
+    """From next to nothing in a ball to the whole cloud, with queries inside, on the rim and far away."""
+    generator = torch.Generator().manual_seed(seed)
+    points = torch.rand(1, 300, 3, generator=generator) * torch.tensor(extent)
+    apart = 3 * torch.rand(1, 20, 3, generator=generator) - 1
+    queries = torch.cat([points[:, :20], apart * torch.tensor(extent), torch.tensor([[[1e6, -1e6, 0]]])], dim=1)
+    assert torch.equal(ball_query(queries, points, radius, size), _ball_matrix(queries, points, radius, size))
+
+
+def test_differences_that_are_not_finite():
+    points = torch.tensor([[[1e308, 0, 0], [-1e308, 0, 0]]], dtype=torch.float64)
+    with pytest.raises(ValueError, match=r"finite|overflow"):
+        ball_query(points, points, 1.0, 1)

@@ -1,13 +1,14 @@
 """Are searches among points, distances of clouds and overlaps of boxes quick enough? One core, one thread, in turns
 with the plain ways."""
 
-import importlib
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pointdistill.bench import peers
 from pointdistill.bench.figure import Figure, Limit
 from pointdistill.bench.timing import Seconds, in_turns, on_one_core
 from pointdistill.geometry import (
@@ -42,10 +43,10 @@ _LARGE = 40_000  # smaller clouds are measured in more rounds: their times are s
 
 
 def figures(rounds: int = _ROUNDS) -> list[Figure]:
-    """Searches among the points of a made-up room, distances of clouds, overlaps of boxes, by the thread's own
+    """Searches among the points of a made-up room, distances of clouds, overlaps of boxes, by the process's own
     milliseconds.
 
-    The exact samplers of fpsample and torch-quickfps are measured beside, where those packages are installed.
+    The same by other packages is measured beside, where these are installed (`bench.peers`).
 
     Args:
         rounds: of the largest clouds; smaller ones take more.
@@ -67,27 +68,25 @@ def _sampling(rounds: int) -> list[Figure]:
     """Of several clouds each, so that no branch can be foreseen from the last time the same cloud came."""
     found = []
     for (points, count), most in FPS_LIMITS.items():
-        clouds = [room(points, seed) for seed in range(_CLOUDS)]
-        contenders: dict[str, Callable[[Tensor], object]] = {
-            OURS: lambda cloud, count=count: farthest_point_sample(cloud, count),
-            PLAIN: lambda cloud, count=count: plain_farthest_points(cloud[0], count),
-        }
-        for name, form in (("fpsample", lambda cloud: cloud[0].numpy()), ("torch_quickfps", lambda cloud: cloud)):
-            peer = _peer(name)
-            if peer is not None:
-                contenders[name] = lambda cloud, peer=peer, form=form, count=count: peer(
-                    form(cloud), count, start_idx=0
-                )
-        calls = {
-            name: lambda each=each, clouds=clouds: [each(cloud) for cloud in clouds]
-            for name, each in contenders.items()
-        }
+        searches: dict[str, list[Callable[[], object]]] = defaultdict(list)
+        for seed in range(_CLOUDS):
+            for name, search in _samplers(room(points, seed), count).items():
+                searches[name].append(search)
+        calls = {name: lambda each=each: [search() for search in each] for name, each in searches.items()}
         seconds = {
             name: Seconds(*(part / _CLOUDS for part in taken))
             for name, taken in in_turns(calls, max(1, rounds * _LARGE // points // _CLOUDS)).items()
         }
         found.append(_figure(f"farthest points, {count} of {points:,}", seconds, most))
     return found
+
+
+def _samplers(cloud: Tensor, count: int) -> dict[str, Callable[[], object]]:
+    return {
+        OURS: lambda: farthest_point_sample(cloud, count),
+        PLAIN: lambda: plain_farthest_points(cloud[0], count),
+        **peers.farthest_points(cloud, count),
+    }
 
 
 def _neighbours(rounds: int) -> Figure:
@@ -97,6 +96,7 @@ def _neighbours(rounds: int) -> Figure:
     contenders = {
         OURS: lambda: knn(queries, cloud, k),
         DISTANCES: lambda: torch.cdist(queries, cloud).topk(k, largest=False).indices,
+        **peers.nearest(queries, cloud, k),
     }
     return _figure(f"{k} nearest of {points:,} to {count}", _timed(contenders, rounds, points), DISTANCES)
 
@@ -108,6 +108,7 @@ def _balls(rounds: int) -> Figure:
     contenders = {
         OURS: lambda: ball_query(queries, cloud, RADIUS, size),
         DISTANCES: lambda: plain_balls(queries, cloud, RADIUS, size),
+        **peers.balls(queries, cloud, RADIUS, size),
     }
     what = f"balls of {size} of {points:,} around {count:,}, radius {RADIUS}"
     return _figure(what, _timed(contenders, rounds, points), DISTANCES)
@@ -136,6 +137,7 @@ def _chamfer(rounds: int, clouds: int, points: int) -> Figure:
     contenders = {
         OURS: lambda: chamfer_l2(a, b).sum().backward(),
         PLAIN: lambda: plain_chamfer(a, b).sum().backward(),
+        **peers.chamfer(a, b),
     }
     what = f"Chamfer distance of {clouds} pairs of {points:,} points and back"
     return _figure(what, _timed(contenders, rounds, _LARGE), PLAIN)
@@ -153,6 +155,7 @@ def _boxes(rounds: int) -> list[Figure]:
     found = [_figure(what, _timed(contenders, rounds, _LARGE), PLAIN)]
     one, scores = a[0].detach(), torch.rand(proposals)
     contenders = {OURS: lambda: nms_3d(one, scores), PLAIN: lambda: plain_nms(one, scores)}
+    contenders |= peers.suppression(one, scores)
     return [*found, _figure(f"suppression among {proposals} boxes", _timed(contenders, rounds, _LARGE), PLAIN)]
 
 
@@ -247,12 +250,3 @@ def room(points: int, seed: int = 0) -> Tensor:
     place[np.arange(points), axis[face]] = side[face]
     cloud = lower[box[face]] + place * edges[box[face]]
     return torch.from_numpy(cloud.astype(np.float32))[None]
-
-
-def _peer(name: str) -> Callable[..., object] | None:
-    """Another package's exact sampler, where that is installed."""
-    try:
-        module = importlib.import_module(name)
-    except ImportError:
-        return None
-    return module.fps_sampling if name == "fpsample" else module.sample_idx

@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Mapping
-from time import perf_counter, thread_time
+from time import perf_counter, process_time
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -17,7 +17,7 @@ class Seconds(NamedTuple):
     elapsed: float
     """By the clock."""
     own: float
-    """The thread's own, which leave out what other jobs of the machine took of its core."""
+    """The process's own, of all its threads, which leave out what other jobs of the machine took of its cores."""
 
 
 def in_turns(contenders: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, Seconds]:
@@ -30,9 +30,9 @@ def in_turns(contenders: Mapping[str, Callable[[], object]], rounds: int) -> dic
     timed: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
     for number in range(rounds + 1):
         for name, call in contenders.items():
-            began, began_own = perf_counter(), thread_time()
+            began, began_own = perf_counter(), process_time()
             call()
-            own, elapsed = thread_time() - began_own, perf_counter() - began
+            own, elapsed = process_time() - began_own, perf_counter() - began
             if number:
                 timed[name].append((elapsed, own))
     return {name: Seconds(*np.median(taken, 0).tolist()) for name, taken in timed.items()}

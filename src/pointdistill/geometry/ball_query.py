@@ -1,6 +1,7 @@
 """Ball query: the first points, in the cloud's own order, within a radius of each query."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 
 import numpy as np
 import torch
@@ -24,9 +25,10 @@ def ball_query(
 
     Where fewer points are near, the first one found fills the rest; a query that has none gets index 0 throughout, as
     PointNet++'s CUDA kernel leaves it. A point counts if (dx² + dy²) + dz² < radius², each operation rounded in the
-    points' own precision and none fused, so that CPU and GPU find the same points. On the CPU a k-d tree for each
-    slice of a cloud, the first points first: a query whose ball is full looks no further, so that neither crowded nor
-    empty balls cost much. Elsewhere all distances in chunks of queries.
+    points' own precision and none fused, so that CPU and GPU find the same points. On the CPU by cells as wide as the
+    radius, compiled, where numba is installed (extra `[fast]`); else a k-d tree for each slice of a cloud, the first
+    points first: a query whose ball is full looks no further. Neither crowded nor empty balls cost much. Elsewhere all
+    distances in chunks of queries.
 
     Args:
         queries: centres of the balls, in the unit of the points; finite.
@@ -52,7 +54,20 @@ def ball_query(
     clouds = list(zip(queries.numpy(), points.numpy(), strict=True))
     if not clouds:
         return torch.empty((0, queries.shape[1], size), dtype=torch.int64)
-    return torch.from_numpy(np.stack(map_threads(lambda cloud: _ball_tree(*cloud, radius, size), clouds)))
+    if not all(np.isfinite(values).all() for cloud in clouds for values in cloud):
+        raise ValueError("cannot look for neighbours of coordinates that are not finite")
+    find = _cells() or _ball_tree
+    return torch.from_numpy(np.stack(map_threads(lambda cloud: find(*cloud, radius, size), clouds)))
+
+
+@cache
+def _cells() -> Callable[[np.ndarray, np.ndarray, float, int], np.ndarray] | None:
+    """The compiled form, where numba is installed and finds a place for what it compiles."""
+    try:
+        from pointdistill.geometry.ball_cells import balls_by_cells
+    except (ImportError, RuntimeError):
+        return None
+    return balls_by_cells
 
 
 def _ball_tree(queries: np.ndarray, points: np.ndarray, radius: float, size: int) -> np.ndarray:

@@ -6,22 +6,15 @@ The distance to a box is computed by the same operations, in the same order and 
 rounding is monotonic, so the bound holds for rounded distances too, and no index differs from plain sampling's.
 """
 
-import inspect
-from collections.abc import Callable
-
-import numba
 import numpy as np
 from jaxtyping import Bool, Int64, Shaped
+
+from pointdistill.geometry.compiled import compiled
 
 _LEAF = 512
 """Points of a leaf at most: of 192 to 768 the quickest, all in all, for 64 of 4,096 to 2,048 of 40,000."""
 
 _LOOKED_AT = 128
-
-
-def _compiled(function: Callable) -> Callable:
-    """Without the GIL, kept on disk; what is compiled is the function itself, whatever checks are put around it."""
-    return numba.njit(nogil=True, cache=True)(inspect.unwrap(function))
 
 
 def sample_by_buckets(
@@ -52,7 +45,7 @@ def sample_by_buckets(
     )  # fmt: skip
 
 
-@_compiled
+@compiled
 def _select(points, axis, index, low, high, middle):
     """Order index[low:high] so that the coordinate at `middle` is where a sort would have it (Hoare's quickselect)."""
     high -= 1
@@ -76,7 +69,7 @@ def _select(points, axis, index, low, high, middle):
             return
 
 
-@_compiled
+@compiled
 def _split(points, index):
     """Split at the median of the widest axis until no leaf has more than `_LEAF` points; where leaves of `index` begin.
 
@@ -100,7 +93,7 @@ def _split(points, index):
     return starts
 
 
-@_compiled
+@compiled
 def _arranged(points, index, starts):
     """Coordinates in the leaves' order, axis by axis, and each leaf's box."""
     planes = np.empty((3, len(index)), points.dtype)
@@ -115,7 +108,7 @@ def _arranged(points, index, starts):
     return planes, lower, upper
 
 
-@_compiled
+@compiled
 def _visit(x, y, z, nearest, bits, px, py, pz):
     """Take a new point into account in a leaf; the largest distance left there, as bits."""
     for place in range(len(nearest)):
@@ -129,7 +122,7 @@ def _visit(x, y, z, nearest, bits, px, py, pz):
     return most
 
 
-@_compiled
+@compiled
 def _sample(points, planes, index, starts, lower, upper, nearest, nearest_bits, farthest, farthest_bits, count, start):
     x, y, z = planes
     chosen = np.empty(count, np.int64)
