@@ -72,6 +72,7 @@ def test_names_are_measured_once_each_in_their_order(monkeypatch, capsys):
     ("given", "message"),
     [
         (["geometry", "--reference", "x.py"], "--reference belongs to bench sens. Leave it out, or name sens"),
+        (["metrics", "--recording", "x"], "--recording belongs to bench sens or prepare. Leave it out"),
         (["metrics", "--store", "x"], "--store belongs to bench feed"),
         (["metrics", "--scenes", "0"], "scenes"),
     ],

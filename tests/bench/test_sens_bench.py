@@ -9,6 +9,7 @@ import pytest
 import build_scannet
 import build_sens
 from pointdistill import cli
+from pointdistill.bench import preparation
 from pointdistill.bench import sens as bench
 from pointdistill.bench.sens import SensFigures
 from pointdistill.datasets.scannet import SensReader
@@ -102,3 +103,11 @@ def test_a_reference_that_cannot_be_used(scan, tmp_path, text, message):
         reference.write_text(text)
     with pytest.raises(DataError, match=rf"SensorData\.py.*{message}"):
         bench.sens(scan, 3, reference)
+
+
+def test_preparing_beside_reading(tmp_path):
+    path = build_sens.write(tmp_path / "a.sens", build_scannet.odd_frames())
+    (row,) = preparation.figures(path, every=1)
+    assert row.what == "a frame prepared, 16,384 points kept, no teacher" and row.note.startswith("5 frames")
+    assert row.ours == pytest.approx(sum(row.parts.values())) and row.others["bare jpeg and zlib"] > 0
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.sens"]

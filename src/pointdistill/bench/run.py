@@ -18,7 +18,7 @@ class Settings:
 
     Attributes:
         store: a prepared store, for `feed`; None: one made for the purpose.
-        recording: a .sens file, for `sens`; None: one made for the purpose.
+        recording: a .sens file, for `sens` and `prepare`; None: one made for the purpose.
         reference: the owners' reader of it.
         frames: of the recording that is made.
         every: which of its frames are read.
@@ -61,6 +61,12 @@ def _sens(settings: Settings) -> list[Figure]:
     from pointdistill.bench.sens import figures
 
     return figures(settings.recording, settings.frames, settings.every, settings.reference)
+
+
+def _preparation(settings: Settings) -> list[Figure]:
+    from pointdistill.bench.preparation import figures
+
+    return figures(settings.recording, settings.frames, settings.every)
 
 
 def _step(settings: Settings) -> list[Figure]:
@@ -113,6 +119,7 @@ PARTS: dict[str, tuple[str, Callable[[Settings], list[Figure]]]] = {
     "geometry": ("Searches among points, distances of clouds, overlaps of boxes, one core", _geometry),
     "metrics": ("Metrics of ScanNet's validation split, one core", _metrics),
     "sens": ("Reading a .sens recording", _sens),
+    "prepare": ("Preparing a recording", _preparation),
     "embed": ("Features of many clouds", _embedding),
     "growth": ("How cost grows with the work", _growth),
     "memory": ("Memory of a training run", _memory),
@@ -133,10 +140,10 @@ def bench(names: Sequence[str], settings: Settings, as_json: bool = False) -> di
         PointdistillError: a setting of a measurement that is not asked for, and whatever a measurement raises.
     """
     wanted = list(dict.fromkeys(names)) or list(PARTS)
-    for name, given in {"feed": ("store",), "sens": ("recording", "reference")}.items():
-        stray = next((field for field in given if getattr(settings, field) is not None), None)
-        if stray is not None and name not in wanted:
-            raise PointdistillError(f"--{stray} belongs to bench {name}. Leave it out, or name {name}")
+    for field, readers in {"store": ("feed",), "recording": ("sens", "prepare"), "reference": ("sens",)}.items():
+        if getattr(settings, field) is not None and not set(readers) & set(wanted):
+            owner = " or ".join(readers)
+            raise PointdistillError(f"--{field} belongs to bench {owner}. Leave it out, or name {owner}")
     found: dict[str, list[Figure]] = {}
     quiet, console.quiet = console.quiet, console.quiet or as_json  # preparing made-up data says what it does
     try:

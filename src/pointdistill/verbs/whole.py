@@ -78,7 +78,7 @@ def report(run: Annotated[Path, Positional, arg(metavar="RUN")], markdown: bool 
 
 
 Measurement = Literal[
-    "step", "loop", "finetune", "feed", "geometry", "metrics", "sens", "embed", "growth", "memory", "start"
+    "step", "loop", "finetune", "feed", "geometry", "metrics", "sens", "prepare", "embed", "growth", "memory", "start"
 ]
 
 
@@ -103,13 +103,13 @@ def bench(
         names: step: a distillation step beside bare matrix products; loop: what a training run adds to it;
             finetune: a step of each task and its stages; feed: does the store feed the trainer; geometry: exact
             searches among points; metrics: those of ScanNet's validation split; sens: what reading a .sens recording
-            costs beyond its codecs; embed: features of many clouds; growth: how cost grows with the work; memory: of a
-            training run; start: until help is printed. Default all.
+            costs beyond its codecs; prepare: what preparing it adds; embed: features of many clouds; growth: how cost
+            grows with the work; memory: of a training run; start: until help is printed. Default all.
         store: a prepared store (feed); default one made for the purpose, in a temporary folder.
-        recording: a .sens file (sens); default one made for the purpose, in a temporary folder.
+        recording: a .sens file (sens, prepare); default one made for the purpose, in a temporary folder.
         reference: SensorData.py of the ScanNet repository, to be timed beside (sens).
-        frames: frames of the recording that is made (sens).
-        every: read every n-th frame (sens).
+        frames: frames of the recording that is made (sens, prepare).
+        every: read every n-th frame (sens, prepare).
         steps: training steps measured (feed, loop), turns (embed).
         device: where the steps are taken (step, loop, finetune, feed).
         rounds: rounds of which the medians are taken (step, finetune, geometry, growth, start).
