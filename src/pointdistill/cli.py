@@ -1,10 +1,12 @@
 """The command line: which verb, and how errors leave."""
 
+import signal
 import sys
 import traceback
 
 import tyro
 
+from pointdistill import stopping
 from pointdistill.errors import PointdistillError
 from pointdistill.memory import keep_large_blocks
 from pointdistill.verbs.clouds import caption, classify, embed
@@ -34,7 +36,8 @@ VERBS = {
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Entry point. Errors a user can mend: one line, exit code 2; `--debug` shows where they come from."""
+    """Entry point. Errors a user can mend: one line, exit code 2; `--debug` shows where they come from. Asked to stop
+    (`stopping`): one line, and 128 + the signal's number."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]
@@ -45,19 +48,25 @@ def main(arguments: list[str] | None = None) -> None:
         return
     keep_large_blocks()
     try:
-        tyro.extras.subcommand_cli_from_dict(
-            VERBS,
-            args=given,
-            prog="pointdistill",
-            config=(tyro.conf.FlagCreatePairsOff,),
-            description="Pre-train point-cloud backbones by distilling frozen 2D image models into them. "
-            "--debug after any verb shows tracebacks; --version prints the version.",
-        )
+        with stopping.listening():
+            _run(given)
     except PointdistillError as error:
         if debug:
             traceback.print_exc()
         print(f"pointdistill: error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        print("pointdistill: interrupted; the same command goes on where it was", file=sys.stderr)
-        raise SystemExit(130) from None
+    except KeyboardInterrupt as error:
+        stopped = error if isinstance(error, stopping.Stopped) else stopping.Stopped(signal.SIGINT)
+        print(f"pointdistill: {stopped}", file=sys.stderr)
+        raise SystemExit(128 + stopped.number) from None
+
+
+def _run(given: list[str]) -> None:
+    tyro.extras.subcommand_cli_from_dict(
+        VERBS,
+        args=given,
+        prog="pointdistill",
+        config=(tyro.conf.FlagCreatePairsOff,),
+        description="Pre-train point-cloud backbones by distilling frozen 2D image models into them. "
+        "--debug after any verb shows tracebacks; --version prints the version.",
+    )

@@ -222,6 +222,15 @@ def require_same_step(step: int, device: str) -> None:
         )
 
 
+def agreed(number: int | None, device: str) -> int | None:
+    """The largest number that a process has, the same for all; None if none has one. The processes wait for it."""
+    if not is_active():
+        return number
+    largest = torch.tensor(number or 0, device=device)
+    _together(lambda: dist.all_reduce(largest, dist.ReduceOp.MAX))
+    return int(largest) or None
+
+
 def wait_for_all() -> None:
     """Until every process is here."""
     if is_active():

@@ -15,6 +15,10 @@ class Losses(NamedTuple):
     total: Float[Tensor, ""]
     parts: dict[str, Float[Tensor, ""]]
 
+    def named(self) -> dict[str, Float[Tensor, ""]]:
+        """The scalar as "loss", and the parts: a row of the log."""
+        return {"loss": self.total, **self.parts}
+
     def over_all(self, share: float | Float[Tensor, ""]) -> "Losses":
         """The same over the whole batch, of which these are a `share` (`distributed.share`), without gradients."""
         sums = distributed.summed(torch.stack([self.total, *self.parts.values()]).detach().float() * share)

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
@@ -10,6 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import TypeVar
 
+from pointdistill import stopping
 from pointdistill.console import track
 from pointdistill.errors import PointdistillError
 from pointdistill.memory import keep_large_blocks
@@ -19,12 +19,12 @@ Result = TypeVar("Result")
 
 
 def _start_worker() -> None:
-    """One thread a worker, since workers share the cores; Ctrl-C is the parent's to handle, and without the parent
+    """One thread a worker, since workers share the cores; when to stop is the parent's to say, and without the parent
     nothing goes on: whoever takes the work up again must find nobody at it."""
     keep_large_blocks()
     import torch
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    stopping.listen_in_worker()
     torch.set_num_threads(1)
     threading.Thread(target=_end_with_parent, name="parent-watch", daemon=True).start()
 
@@ -76,7 +76,8 @@ def local_executor(workers: int | None = None) -> ProcessPoolExecutor:
 
 
 def stop_workers(pool: Executor) -> None:
-    """End a pool's processes at once (their files are written whole or not at all) instead of waiting for them."""
+    """Ask a pool's processes to end: those that train save first, the others leave at once (their files are written
+    whole or not at all)."""
     for process in list((getattr(pool, "_processes", None) or {}).values()):
         process.terminate()
 

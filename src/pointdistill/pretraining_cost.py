@@ -152,7 +152,7 @@ def _print_stage(name: str, recipe: PretrainRecipe, frames: int, target: tuple[i
         f"memory: {memory.fixed / 1e9:.2f} GB and {memory.sample / 1e6:.1f} MB a sample: "
         f"{memory.of(engine.batch_size // ranks) / 1e9:.1f} GB at this batch, float32{mixed}; {free / 1e9:.1f} GB are "
         f"free: the largest batch that fits is {memory.largest_batch(free):,}",
-        f"disk: {16 * weights / 1e9:.2f} GB (a checkpoint, and the weights)",
+        f"disk: {28 * weights / 1e9:.2f} GB (two checkpoints, and the weights); {16 * weights / 1e9:.2f} GB stay",
     ]
     for line in lines:
         console.print(line, markup=False, soft_wrap=True)

@@ -1,6 +1,7 @@
 """The fine-tuning loop on a task of three shapes."""
 
 import json
+import signal
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from pointdistill.engine.finetune import FinetuneConfig, finetune, run_identity
 from pointdistill.errors import RecipeError, TrainingDiverged
 from pointdistill.losses import Losses
 from pointdistill.models.point_transformer import PointTransformer, create_backbone
+from pointdistill.stopping import Stopped, listening
 from pointdistill.tasks.base import Splits, fingerprint
 from pointdistill.tasks.classification import Classification, ClassificationBatch, ClassificationModel
 from pointdistill.tensors import load_tensors
@@ -106,6 +108,61 @@ def test_result_log_and_files(tmp_path: Path) -> None:
     assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6] and all("loss" in row for row in rows)
     card = json.loads((tmp_path / "model.json").read_text())
     assert card["backbone"]["width"] == 24 and card["version"] == __version__ and card["data"] == fingerprint(DATA)
+
+
+@dataclass(frozen=True)
+class Asked(Classification):
+    """Whose validation is long enough for somebody to ask for the end."""
+
+    def evaluate(self, model: ClassificationModel, split: ObjectSet, seed: int, quick: bool = False) -> dict:
+        if quick:
+            signal.raise_signal(signal.SIGTERM)
+        return super().evaluate(model, split, seed, quick)
+
+
+@pytest.mark.parametrize("where", ["training", "validation"])
+@pytest.mark.parametrize("checkpoint_every", [0, 3])
+def test_a_run_that_is_asked_to_stop_saves_what_it_has(tmp_path: Path, where: str, checkpoint_every: int) -> None:
+    config = replace(CONFIG, checkpoint_every=checkpoint_every)
+    whole = finetune(TASK, backbone(), DATA, config, 0, tmp_path / "whole")
+
+    def report(done: int, total: int, note: str) -> None:
+        if where == "training" and done == 1:
+            signal.raise_signal(signal.SIGTERM)
+
+    task = Asked(**vars(TASK)) if where == "validation" else TASK
+    step = 3 if where == "validation" else 2
+    with listening(), pytest.raises(Stopped, match=f"saved at step {step};"):
+        finetune(task, backbone(), DATA, config, 0, tmp_path / "parts", report=report)
+    assert load_tensors(tmp_path / "parts" / "checkpoint.safetensors")[1]["step"] == str(step)
+    resumed = finetune(TASK, backbone(), DATA, config, 0, tmp_path / "parts")
+    assert {**whole, "seconds": 0} == {**resumed, "seconds": 0} and same(tmp_path / "whole", tmp_path / "parts")
+    assert (tmp_path / "whole" / "log.jsonl").read_text() == (tmp_path / "parts" / "log.jsonl").read_text()
+    assert sorted(path.name for path in (tmp_path / "parts").iterdir()) == [
+        "log.jsonl",
+        "model.json",
+        "model.safetensors",
+        "result.json",
+    ]
+
+
+def test_training_is_not_lost_with_the_test(tmp_path: Path) -> None:
+    class Cut(Exception):
+        pass
+
+    @dataclass(frozen=True)
+    class Killed(Classification):
+        def evaluate(self, model: ClassificationModel, split: ObjectSet, seed: int, quick: bool = False) -> dict:
+            if not quick:
+                raise Cut
+            return super().evaluate(model, split, seed, quick)
+
+    whole = finetune(TASK, backbone(), DATA, CONFIG, 0, tmp_path / "whole")
+    with pytest.raises(Cut):
+        finetune(Killed(**vars(TASK)), backbone(), DATA, CONFIG, 0, tmp_path / "parts")
+    steps = []
+    resumed = finetune(TASK, backbone(), DATA, CONFIG, 0, tmp_path / "parts", report=lambda *call: steps.append(call))
+    assert steps == [] and {**whole, "seconds": 0} == {**resumed, "seconds": 0}
 
 
 def test_a_finished_run_is_not_repeated(tmp_path: Path) -> None:

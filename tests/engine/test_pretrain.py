@@ -1,5 +1,6 @@
 """The loop: golden losses, exact resume, refusal of foreign folders, NaN, collapse."""
 
+import signal
 from dataclasses import replace
 
 import pytest
@@ -23,6 +24,7 @@ from pointdistill.models.projector import ProjectorConfig
 from pointdistill.online_probe import Probes
 from pointdistill.pretraining import summary
 from pointdistill.seeding import torch_generator
+from pointdistill.stopping import Stopped, listening
 from pointdistill.tasks.classification import Classification
 from pointdistill.tensors import load_tensors
 
@@ -149,6 +151,36 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path):
     assert without_times(resumed) == without_times(whole)
     ours, theirs = (load_tensors(tmp_path / name / "state.safetensors")[0] for name in ("whole", "parts"))
     assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.mark.parametrize("where", ["training", "validation", "validation of a checkpoint", "probe"])
+def test_a_run_that_is_asked_to_stop_saves_what_it_has(where, tmp_path):
+    config = replace(CONFIG, checkpoint_every=3 if where.endswith("checkpoint") else 100)
+    whole = run(distill(), tmp_path / "whole", config, probe=probe())
+
+    class Asking(Frames):
+        def epoch(self, number, start_step=0):
+            signal.raise_signal(signal.SIGTERM)
+            yield from super().epoch(number, start_step)
+
+    class AskingProbe(Probes):
+        def figures(self, backbone):
+            signal.raise_signal(signal.SIGTERM)
+            return super().figures(backbone)
+
+    asking = Asking() if where.startswith("validation") else Frames()
+    asked = AskingProbe(2, (Frames(), Frames()), None, Classification(), {}) if where == "probe" else probe()
+    with listening(), pytest.raises(Stopped, match="saved at step") as stopped:
+        train = Asking() if where == "training" else Frames()
+        pretrain(distill(), train, asking, config, tmp_path / "parts", "one", probe=asked)
+    step = {"training": 1, "probe": 2}.get(where, 3)
+    assert f"saved at step {step}" in str(stopped.value)
+    _, metadata = load_tensors(tmp_path / "parts" / "state.safetensors")
+    assert metadata["step"] == str(step) and ("due" in metadata) == (where != "training")
+    resumed = run(distill(), tmp_path / "parts", config, probe=probe())
+    assert without_times(resumed) == without_times(whole)
+    ours, theirs = (load_tensors(tmp_path / name / "state.safetensors")[0] for name in ("whole", "parts"))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 

@@ -5,15 +5,23 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from pointdistill.errors import RecipeError
+from pointdistill.console import console
+from pointdistill.errors import CheckpointError, RecipeError
 from pointdistill.tensors import load_tensors, save_tensors
 
 
 def save_checkpoint(
     path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, identity: str, **progress: str
 ) -> None:
-    """Write the training state atomically, with the run's identity and what else it needs to go on."""
-    save_tensors(path, training_state(module, optimizer), {"identity": identity, **progress})
+    """Write the training state atomically, with the run's identity and what else it needs to go on.
+
+    The one before stays beside it (`previous`): the new one takes its place once it was read back.
+    """
+    written = _beside(path, "new")
+    save_tensors(written, training_state(module, optimizer), {"identity": identity, **progress}, verify=True)
+    if path.exists():
+        path.replace(previous(path))
+    written.replace(path)
 
 
 def resume(
@@ -21,17 +29,42 @@ def resume(
 ) -> dict[str, str]:
     """Put back what `save_checkpoint` wrote, and return its progress; nothing at all without a checkpoint.
 
+    A damaged checkpoint is said to be so, and the one before is taken.
+
     Raises:
         RecipeError: a checkpoint of another identity; `foreign` says what the folder holds.
-        CheckpointError: a damaged one.
+        CheckpointError: a damaged one, and none before it that is not.
     """
-    if not path.exists():
-        return {}
-    tensors, metadata = load_tensors(path)
-    if metadata.get("identity") != identity:
-        raise RecipeError(f"{path.parent}: holds {foreign}. Choose another output folder, or delete this one")
-    restore_training_state(module, optimizer, tensors)
-    return metadata
+    there = [candidate for candidate in (path, previous(path)) if candidate.exists()]
+    for candidate in there:
+        try:
+            tensors, metadata = load_tensors(candidate)
+        except CheckpointError as error:
+            if candidate == there[-1]:
+                remedy = "Delete the folder's checkpoints to begin anew"
+                raise CheckpointError(candidate, error.problem, remedy) from error
+            console.print(f"{candidate}: {error.problem}; going on from the checkpoint before it", soft_wrap=True)
+            continue
+        if metadata.get("identity") != identity:
+            raise RecipeError(f"{path.parent}: holds {foreign}. Choose another output folder, or delete this one")
+        restore_training_state(module, optimizer, tensors)
+        return metadata
+    return {}
+
+
+def previous(path: Path) -> Path:
+    """Where the checkpoint before the one at `path` is kept."""
+    return _beside(path, "previous")
+
+
+def _beside(path: Path, what: str) -> Path:
+    return path.with_name(f"{path.stem}.{what}{path.suffix}")
+
+
+def delete_checkpoints(path: Path) -> None:
+    """Of a run that needs them no more."""
+    for each in (path, previous(path), _beside(path, "new")):
+        each.unlink(missing_ok=True)
 
 
 def training_state(module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

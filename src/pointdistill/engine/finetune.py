@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 import torch
 
-from pointdistill import __version__
+from pointdistill import __version__, stopping
 from pointdistill.batch import pinned
-from pointdistill.engine.checkpoint import resume, save_checkpoint
+from pointdistill.engine.checkpoint import delete_checkpoints, resume, save_checkpoint
 from pointdistill.engine.log import Report, RunLog, read_log
 from pointdistill.engine.optim import adam, adamw, backward, cosine_with_warmup, set_learning_rate
 from pointdistill.engine.watch import FiniteWatch
@@ -112,6 +112,7 @@ def finetune(
     Raises:
         TrainingDiverged: the loss or a gradient is NaN or infinite, with the step; the last checkpoint is kept.
         RecipeError: `out` holds a run with other settings.
+        Stopped: a signal asked for the end (`stopping.listening`); what was trained so far is saved.
         DataError: data that the task cannot use.
     """
     out = Path(out)
@@ -129,8 +130,8 @@ def finetune(
         optimizer = build(model, config.lr, config.weight_decay, _lr_scales(model, config), config.decay_all)
         foreign = "an unfinished fine-tuning with other settings, data or starting weights"
         resumed = resume(out / CHECKPOINT, model, optimizer, identity, foreign)
-        start = int(resumed.get("step", 0))
-        log = RunLog(out / "log.jsonl", start)
+        start, due = int(resumed.get("step", 0)), json.loads(resumed.get("due", "null"))
+        log = RunLog(out / "log.jsonl", start - (due is not None))  # who is still to be validated has no row
         started = time.monotonic() - float(resumed.get("seconds", 0))
         watch = FiniteWatch(device)
         watch.guard(optimizer)
@@ -139,36 +140,52 @@ def finetune(
         )
         batches = one_ahead(partial(_ready, task, data.train, samples, seed, device) for samples in drawn)
         note = ""
-        for step, batch in enumerate(batches, start):
-            _train_backbone(model, step >= config.head_warmup and config.backbone_lr_scale > 0)
-            set_learning_rate(optimizer, learning_rate_factor(config, step))
-            model.train()
-            _seed_step(seed, step)
-            losses = task.loss(model, to_device(batch, device))
-            watch.see(step, losses.total.detach(), backward(losses.total, model, config.clip or None))
-            optimizer.step()
-            done = step + 1
-            last = done == config.steps
-            logs = last or done % config.log_every == 0
-            validates = config.eval_every > 0 and (last or done % config.eval_every == 0)
-            saves = config.checkpoint_every > 0 and done % config.checkpoint_every == 0 and not last
-            looks = logs or validates or saves
-            bad = watch.bad_step(done, must=looks)
-            if bad is not None:
-                raise TrainingDiverged(_diverged(task, *bad, out))
-            row = {}
-            if logs:
-                row = {"loss": losses.total.item(), **{key: value.item() for key, value in losses.parts.items()}}
-            if validates:
-                row["validation"] = task.evaluate(model, data.validation, seed, quick=True)[task.metric]
-            if row:
-                log.write(done, **row)
-            if saves:
-                seconds = f"{time.monotonic() - started:.3f}"
-                save_checkpoint(out / CHECKPOINT, model, optimizer, identity, step=str(done), seconds=seconds)
-            if looks or watch.due(done):
-                note = f"loss {losses.total.item():.3f}"
-            report(done, config.steps, note)
+
+        def validate(step: int, row: dict[str, float]) -> None:
+            row["validation"] = task.evaluate(model, data.validation, seed, quick=True)[task.metric]
+            log.write(step, **row)
+
+        def save(step: int, due: dict[str, float] | None) -> None:
+            """`due`: the row of a step that is still to be validated."""
+            log.sync()
+            progress = {"step": str(step), "seconds": f"{time.monotonic() - started:.3f}"}
+            progress |= {} if due is None else {"due": json.dumps(due)}
+            save_checkpoint(out / CHECKPOINT, model, optimizer, identity, **progress)
+
+        if due is not None:
+            validate(start, due)
+        with stopping.deferred():
+            for step, batch in enumerate(batches, start):
+                _train_backbone(model, step >= config.head_warmup and config.backbone_lr_scale > 0)
+                set_learning_rate(optimizer, learning_rate_factor(config, step))
+                model.train()
+                _seed_step(seed, step)
+                losses = task.loss(model, to_device(batch, device))
+                watch.see(step, losses.total.detach(), backward(losses.total, model, config.clip or None))
+                optimizer.step()
+                done = step + 1
+                last = done == config.steps
+                logs = last or done % config.log_every == 0
+                validates = config.eval_every > 0 and (last or done % config.eval_every == 0)
+                saves = config.checkpoint_every > 0 and (last or done % config.checkpoint_every == 0)
+                if logs or validates or saves or watch.due(done):
+                    bad = watch.bad_step(done, must=True)
+                    if bad is not None:
+                        raise TrainingDiverged(_diverged(task, *bad, out))
+                    row = {name: value.item() for name, value in losses.named().items()} if logs else {}
+                    if logs and not validates:
+                        log.write(done, **row)
+                    leave = partial(save, done, row if validates else None)
+                    stop = stopping.asked()
+                    if saves or stop is not None:
+                        leave()
+                    stopping.leave_if_asked(f"saved at step {done}")
+                    if validates:
+                        stopping.interruptibly(
+                            partial(validate, done, dict(row)), None if saves else leave, f"saved at step {done}"
+                        )
+                    note = f"loss {losses.total.item():.3f}"
+                report(done, config.steps, note)
         trained = time.monotonic() - started
         test = task.evaluate(model, data.test, seed)
     result = _result(out, identity, task, config, seed, test, trained)
@@ -178,7 +195,7 @@ def finetune(
     known |= {"version": __version__, "data": fingerprint(data)}
     save_task_model(out, task, facts, model, {**known, **(card or {})})
     write_json(out / "result.json", result)
-    (out / CHECKPOINT).unlink(missing_ok=True)
+    delete_checkpoints(out / CHECKPOINT)
     return read_json(out / "result.json")
 
 

@@ -4,6 +4,7 @@ The log is cut back to the step a run goes on from: a resumed log equals an unin
 """
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,3 +39,8 @@ class RunLog:
         """Append one row."""
         with self.path.open("a") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
+
+    def sync(self) -> None:
+        """Wait until the disk has all rows: a checkpoint that follows knows of them."""
+        with self.path.open("rb+") as file:
+            os.fsync(file.fileno())

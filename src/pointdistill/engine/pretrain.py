@@ -1,19 +1,21 @@
 """The pre-training loop."""
 
+import json
 import time
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 
-from pointdistill import distributed
+from pointdistill import distributed, stopping
 from pointdistill.batch import FrameBatch
-from pointdistill.engine.checkpoint import resume, save_checkpoint
+from pointdistill.engine.checkpoint import previous, resume, save_checkpoint
 from pointdistill.engine.log import Report, RunLog, read_log
 from pointdistill.engine.optim import adamw, backward, cosine_with_warmup, set_learning_rate
 from pointdistill.engine.watch import FiniteWatch
@@ -111,6 +113,7 @@ def pretrain(
     Raises:
         RecipeError: the folder holds a run of another recipe or other data.
         TrainingDiverged: NaN or infinite loss or gradient; the last good checkpoint stays.
+        Stopped: a signal asked for the end (`stopping.listening`); what was trained so far is saved.
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
@@ -122,7 +125,9 @@ def pretrain(
     resumed = resume(out / CHECKPOINT, module, optimizer, identity, foreign)
     step, spent = int(resumed.get("step", 0)), float(resumed.get("seconds", 0))
     distributed.require_same_step(step, device)
-    log = RunLog(out / "log.jsonl", step) if distributed.is_main() else None  # the main process writes and reports
+    due = json.loads(resumed.get("due", "null"))
+    # The main process writes and reports. A step whose figures are still to be taken has no row yet.
+    log = RunLog(out / "log.jsonl", step - (due is not None)) if distributed.is_main() else None
     run = _compiled(module) if config.compile else module
     autocast = (
         torch.autocast(torch.device(device).type, torch.bfloat16) if config.precision == "bfloat16" else nullcontext()
@@ -131,42 +136,71 @@ def pretrain(
     watch.guard(optimizer)
     began, begun_at, figures, probed = time.perf_counter(), step, {}, {}
 
-    while step < total:
-        epoch = step // per_epoch
-        for batch in train.epoch(epoch, start_step=step % per_epoch):
-            module.train()
-            set_learning_rate(optimizer, cosine_with_warmup(step, total, warmup))
-            share = distributed.share(len(batch), device)
-            draw = Draw(config.seed, epoch, batch.index.numpy(), step / total)
-            losses, norm = gradients(module, run, batch.to(device), draw, share, config.clip, autocast)
-            watch.see(step, losses.total, norm)
-            optimizer.step()
-            step += 1
-            last = step == total
-            validates = last or step % config.validate_every == 0
-            asks = probe if probe is not None and (last or step % probe.every == 0) else None
-            saves = last or step % config.checkpoint_every == 0
-            _require_finite(watch.bad_step(step, validates or saves or asks is not None), out)
-            if validates:
-                figures = _validate(method, module, validation, device, kind)
-            if asks is not None:
-                probed = _probe(asks, method)
-            if validates or asks is not None:
-                passed = time.perf_counter() - began
-                parts = {name: value.item() for name, value in losses.parts.items()}
-                times = {
-                    "seconds": round(spent + passed, 2),
-                    "steps_per_second": round((step - begun_at) / passed, 2),
-                }
-                measured = figures | _collapse(figures, step, warmup) if validates else {}
-                measured |= probed if asks is not None else {}
-                if log is not None:
-                    log.write(step, loss=losses.total.item(), **parts, **measured, **times)
-            if log is not None and saves:
-                seconds = f"{spent + time.perf_counter() - began:.2f}"
-                save_checkpoint(out / CHECKPOINT, module, optimizer, identity, step=str(step), seconds=seconds)
-            if log is not None and (step % 10 == 0 or last):
-                report(step, total, _note(losses.total.item(), figures | probed | _collapse(figures, step, warmup)))
+    def validates() -> bool:
+        return step == total or step % config.validate_every == 0
+
+    def asks() -> bool:
+        return probe is not None and (step == total or step % probe.every == 0)
+
+    def measure(row: dict[str, float]) -> None:
+        """Take the figures of the last step and write them down with its losses."""
+        nonlocal figures, probed
+        if validates():
+            figures = _validate(method, module, validation, device, kind)
+        if probe is not None and asks():
+            probed = _probe(probe, method)
+        passed = time.perf_counter() - began
+        times = {"seconds": round(spent + passed, 2), "steps_per_second": round((step - begun_at) / passed, 2)}
+        measured = figures | _collapse(figures, step, warmup) if validates() else {}
+        measured |= probed if asks() else {}
+        if log is not None:
+            log.write(step, **row, **measured, **times)
+
+    def save(due: dict[str, float] | None) -> None:
+        """`due`: the losses of a step whose figures are still to be taken."""
+        if log is not None:
+            log.sync()
+            progress = {"step": str(step), "seconds": f"{spent + time.perf_counter() - began:.2f}"}
+            progress |= {} if due is None else {"due": json.dumps(due)}
+            save_checkpoint(out / CHECKPOINT, module, optimizer, identity, **progress)
+
+    if due is not None:
+        measure(due)
+    with stopping.deferred():
+        while step < total:
+            epoch = step // per_epoch
+            for batch in train.epoch(epoch, start_step=step % per_epoch):
+                module.train()
+                set_learning_rate(optimizer, cosine_with_warmup(step, total, warmup))
+                share = distributed.share(len(batch), device)
+                draw = Draw(config.seed, epoch, batch.index.numpy(), step / total)
+                losses, norm = gradients(module, run, batch.to(device), draw, share, config.clip, autocast)
+                watch.see(step, losses.total, norm)
+                optimizer.step()
+                step += 1
+                saves = step == total or step % config.checkpoint_every == 0
+                measures = validates() or asks()
+                if not (measures or saves or watch.due(step)):
+                    continue
+                _require_finite(watch.bad_step(step, must=True), out)
+                due = {name: value.item() for name, value in losses.named().items()} if measures else None
+                stop = distributed.agreed(stopping.asked(), device)
+                if saves or stop is not None:
+                    save(due)
+                if stop is not None:
+                    raise stopping.Stopped(stop, f"saved at step {step}")
+                if due is not None:
+                    if distributed.ranks() > 1:  # the others would wait for who leaves in the middle
+                        measure(due)
+                    else:
+                        leave = None if saves else partial(save, due)
+                        stopping.interruptibly(partial(measure, due), leave, f"saved at step {step}")
+                if log is not None and (step % 10 == 0 or step == total):
+                    report(step, total, _note(losses.total.item(), figures | probed | _collapse(figures, step, warmup)))
+    if due is not None:  # of the last step, which is measured now
+        save(None)
+    if log is not None:
+        previous(out / CHECKPOINT).unlink(missing_ok=True)
     distributed.wait_for_all()
     return read_log(out / "log.jsonl")
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pointdistill.engine.checkpoint import delete_checkpoints
 from pointdistill.engine.jobs import Job
 from pointdistill.engine.log import Report
 from pointdistill.engine.pretrain import CHECKPOINT
@@ -236,7 +237,7 @@ def pretrain_job(folder: Path, report: Report, run: Pretraining, place: Place) -
     result = run_pretrain(
         run.recipe, data, heldout, folder, report, device=place.device, teacher=identity, probes=probes
     )
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    delete_checkpoints(folder / CHECKPOINT)
     return summary(result)
 
 
