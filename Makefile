@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install install-dev quickstart test test-long lint clean
+.PHONY: install install-dev quickstart test test-long torture lint clean
 
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
@@ -29,6 +29,12 @@ test: install-dev
 
 test-long: install-dev
 	$(BIN)/python -m pytest -m long -n auto --dist loadfile
+
+# Malformed files by the hundred thousand, and the long tests (docs/reliability.md). make torture INPUTS=20000 SEED=3
+INPUTS ?= 200000
+SEED ?= 0
+torture: install-dev
+	cd tests && ../$(BIN)/python -m fuzzing.harness --inputs $(INPUTS) --seed $(SEED)
 
 lint: install-dev
 	$(BIN)/ruff check src tests benchmarks

@@ -12,6 +12,7 @@ from pointdistill.files import read_json
 from pointdistill.methods.base import TargetStatistics
 from pointdistill.methods.distill import Distill, DistillConfig
 from pointdistill.methods.distill_reconstruction import DistillReconstructionConfig
+from pointdistill.models.fitting import fitted
 from pointdistill.models.point_transformer import PointTransformer
 from pointdistill.recipes.recipe import PretrainRecipe, read_pretrain_recipe
 from pointdistill.tensors import load_tensors
@@ -80,9 +81,22 @@ def load_distilled(folder: str | Path) -> Distilled:
         raise CheckpointError(folder, f"its method ({recipe.name}) predicts no teacher's target", _REMEDY)
     teacher = run["teacher"]
     tensors, _ = load_tensors(folder / METHOD)
-    shape = tuple(teacher["target_shape"])
-    statistics = TargetStatistics(torch.zeros(shape), torch.ones(shape))  # what they were is among the weights
-    method = recipe.method.build(PointTransformer(recipe.backbone), statistics)
-    mean = tensors.pop(MEAN_TARGET, tensors.get("target_mean", torch.zeros(shape)))
-    fill_method(method, tensors, folder / METHOD)
+    configured = recipe.method
+    shape = _shape(teacher.get("target_shape"), folder / "run.json")
+
+    def build() -> Distill:
+        statistics = TargetStatistics(torch.zeros(shape), torch.ones(shape))  # what they were is among the weights
+        return configured.build(PointTransformer(recipe.backbone), statistics)
+
+    mean = tensors.pop(MEAN_TARGET, tensors.get("target_mean"))
+    settings, path = (recipe.backbone, configured), folder / METHOD
+    method = fitted(build, settings, tensors, path, "the recipe in run.json beside it", "Pre-train again")
+    mean = torch.zeros(shape) if mean is None else mean
     return Distilled(method.eval(), recipe, teacher, mean)
+
+
+def _shape(told: object, path: Path) -> tuple[int, int]:
+    match told:
+        case [int(tokens), int(width)] if tokens > 0 and width > 0:
+            return tokens, width
+    raise CheckpointError(path, f"its teacher's targets cannot be of shape {told}", _REMEDY)

@@ -5,10 +5,11 @@ import errno
 import json
 import os
 import secrets
+import tokenize
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,6 +18,8 @@ from PIL import Image
 from pointdistill.errors import DataError
 
 T = TypeVar("T")
+UNREADABLE_ARRAY = (OSError, ValueError, EOFError, SyntaxError, tokenize.TokenError, MemoryError)
+"""What numpy raises for files that are no .npy, and for damaged ones."""
 UNREADABLE_IMAGE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 """What pillow raises for files that are no images, damaged ones, and ones of absurd size."""
 LOCK = ".lock"
@@ -59,19 +62,32 @@ def is_temporary(path: Path) -> bool:
     return path.name == LOCK or (path.name.startswith(".") and path.suffix == ".part")
 
 
+def is_below(name: str) -> bool:
+    """Whether a file's name, as data of others give it, stays below the folder that it is looked for in."""
+    parts = PurePath(name).parts
+    return bool(parts) and "\0" not in name and not PurePath(name).is_absolute() and ".." not in parts
+
+
 def write_text(path: Path, text: str, sync: bool = True) -> None:
     """Write a text file (UTF-8) atomically."""
     write_atomic(path, lambda target: target.write_text(text, encoding="utf-8"), sync)
 
 
-def read_text(path: Path, remedy: str) -> str:
+def read_text(path: Path, remedy: str, missing: str | None = None) -> str:
     """The content of a text file (UTF-8).
 
+    Args:
+        remedy: says what to do.
+        missing: says so of a file that is not there, if anything better can be said than what the system does.
+
     Raises:
-        DataError: it is not there, not readable or in another encoding; `remedy` says what to do.
+        DataError: it is not there, not readable or in another encoding.
     """
     try:
         return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        problem = f"not a readable text ({error})" if missing is None else missing
+        raise DataError(path, problem, remedy) from None
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(path, f"not a readable text ({error})", remedy) from error
 

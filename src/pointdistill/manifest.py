@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,21 @@ def read(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         problem = "no such file: preparation did not finish, or never began here"
         raise DataError(path, problem, "Run the preparation with this folder again; it keeps what is finished.")
-    return read_json(path, AGAIN)
+    content = read_json(path, AGAIN)
+    if not isinstance(content, dict):
+        raise DataError(path, "is no manifest", AGAIN)
+    return content
+
+
+@contextmanager
+def reading(folder: Path) -> Iterator[None]:
+    """Within the block a folder's manifests are taken at their word: what they lack, or what is of another kind there,
+    raises DataError."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        problem = f"is not what a preparation writes ({type(error).__name__}: {error})"
+        raise DataError(folder / NAME, problem, AGAIN) from error
 
 
 def file_sha256(path: Path) -> str:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from pointdistill import manifest, targets
 from pointdistill.errors import DataError
+from pointdistill.files import UNREADABLE_ARRAY
 
 FORMAT = 2
 HALF_RANGE = 1 << 15
@@ -99,6 +100,11 @@ class FrameStore:
                 of this teacher, or those of several to choose from.
         """
         path = Path(path)
+        with manifest.reading(path):
+            return cls._open(path, teacher, verify)
+
+    @classmethod
+    def _open(cls, path: Path, teacher: str | None, verify: bool) -> "FrameStore":
         content = frames_manifest(path)
         for name, entry in content["files"].items():
             _check_file(path / name, entry, verify)
@@ -255,7 +261,7 @@ def _map(path: Path, entry: dict[str, Any]) -> np.ndarray:
     """The array as a plain view of the mapped file: numpy's memmap class would cost microseconds at every slice."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except UNREADABLE_ARRAY as error:
         raise DataError(path, f"is not a readable array ({error})", manifest.AGAIN) from None
     if array.dtype != entry["dtype"] or list(array.shape) != entry["shape"]:
         found = f"{array.dtype} {array.shape}"

@@ -11,6 +11,7 @@ from torch import Tensor
 from pointdistill import targets
 from pointdistill.datasets.axes import Axis, to_z_up
 from pointdistill.errors import DataError
+from pointdistill.files import UNREADABLE_ARRAY
 from pointdistill.geometry import to_unit_sphere
 from pointdistill.io.columns import read_columns
 from pointdistill.io.ply import read_vertices
@@ -133,10 +134,10 @@ def turn(up: Axis | None, frame: Frame) -> Float32[np.ndarray, "3 3"]:
 
 def _read_npy(path: Path) -> Float32[np.ndarray, "points 3"]:
     try:
-        array = np.load(path, allow_pickle=False)
+        array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped, it cannot be larger than the file
     except FileNotFoundError:
         raise DataError(path, "no such file", "Name an existing one") from None
-    except (OSError, ValueError, EOFError) as error:
+    except UNREADABLE_ARRAY as error:
         raise DataError(path, f"not a readable .npy ({error})", "Write it with numpy.save") from None
     if array.ndim != 2 or array.shape[1] < 3 or array.dtype.kind not in "fiu":
         raise DataError(path, f"is {array.dtype} {array.shape}", "Give numbers of shape (points, 3 or more)")

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from pointdistill.errors import CheckpointError
 from pointdistill.files import write_json
+from pointdistill.models.fitting import fitted
 from pointdistill.models.point_transformer import BackboneConfig, PointTransformer
 from pointdistill.tensors import load_tensors, save_tensors
+from pointdistill.typed_json import read_typed
 
 FILE_NAME = "backbone.safetensors"
 
@@ -37,9 +39,12 @@ def _locate(path: Path) -> Path:
 def read_backbone_config(path: Path) -> BackboneConfig:
     """The configuration a backbone file was written with."""
     path = _locate(Path(path))
-    _, metadata = load_tensors(path)
+    return _config(load_tensors(path)[1], path)
+
+
+def _config(metadata: dict[str, str], path: Path) -> BackboneConfig:
     try:
-        return BackboneConfig(**json.loads(metadata["config"]))
+        return read_typed(BackboneConfig, json.loads(metadata["config"]))
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             path, "its header holds no backbone configuration", "Give a backbone.safetensors written by pointdistill"
@@ -48,9 +53,10 @@ def read_backbone_config(path: Path) -> BackboneConfig:
 
 def load_backbone(path: Path) -> PointTransformer:
     """The backbone that a file holds, with the configuration it was written with."""
-    backbone = PointTransformer(read_backbone_config(path))
-    load_backbone_weights(backbone, path)
-    return backbone
+    path = _locate(Path(path))
+    tensors, metadata = load_tensors(path)
+    config, remedy = _config(metadata, path), "Fetch or write it again"
+    return fitted(lambda: PointTransformer(config), config, tensors, path, "the configuration in its header", remedy)
 
 
 def load_backbone_weights(backbone: PointTransformer, path: Path) -> None:

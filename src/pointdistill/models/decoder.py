@@ -34,7 +34,7 @@ class PointDecoder(nn.Module):
         self.mask_token = nn.Parameter(torch.zeros(width))
         nn.init.trunc_normal_(self.mask_token, std=0.02)
         self.position_embed = PositionEmbed(width)
-        rates = torch.linspace(0, config.drop_path, config.depth).tolist()
+        rates = torch.linspace(0, config.drop_path, config.depth, device="cpu").tolist()
         self.blocks = nn.ModuleList(Block(width, config.heads, rate) for rate in rates)
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, 3 * group_size)

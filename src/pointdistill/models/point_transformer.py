@@ -90,7 +90,7 @@ class PointTransformer(Backbone):
         self.width = config.width
         self.patch_embed = PatchEmbed(config.width, config.patch_hidden, config.patch_pooled)
         self.position_embed = PositionEmbed(config.width)
-        rates = torch.linspace(0, config.drop_path, config.depth).tolist()
+        rates = torch.linspace(0, config.drop_path, config.depth, device="cpu").tolist()
         self.blocks = nn.ModuleList(Block(config.width, config.heads, rate, config.normed_residual) for rate in rates)
         self.norm = nn.LayerNorm(config.width)
         self.position_embed.apply(initialise)

@@ -15,7 +15,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import numpy as np
 
 from pointdistill.errors import DataError
-from pointdistill.files import write_text
+from pointdistill.files import read_text, write_text
 
 SCHEMA = 1
 Mode = Literal["full", "fast", "thorough"]
@@ -157,7 +157,7 @@ def read_results(path: Path) -> Results:
     """Read a results file; raises DataError if it is missing or not what it should be."""
     if not path.is_file():
         raise DataError(path, "no results here", "Name the folder that a finished run wrote (its --out).")
-    return Results.from_json(path.read_text(encoding="utf-8"), path)
+    return Results.from_json(read_text(path, "Run again to write it anew."), path)
 
 
 class _Mismatch(Exception):

@@ -10,6 +10,7 @@ from pointdistill.files import read_json, write_json
 from pointdistill.models.backbone import Config
 from pointdistill.models.detr3d_encoder import SceneTransformerConfig
 from pointdistill.models.dgcnn import DGCNNConfig
+from pointdistill.models.fitting import fitted
 from pointdistill.models.point_transformer import BackboneConfig
 from pointdistill.tasks.base import Facts, Task, TaskModel
 from pointdistill.tasks.classification import Classification
@@ -78,11 +79,10 @@ def load_task_model(folder: str | Path) -> SavedModel:
     except (KeyError, TypeError, AttributeError) as error:
         problem = f"is not of a model that this version knows ({error})"
         raise CheckpointError(path, problem, "Fine-tune again with this version") from error
-    model = task.build(config.build(), facts)
-    try:
-        model.load_state_dict(load_tensors(folder / WEIGHTS)[0])
-    except RuntimeError as error:
-        raise CheckpointError(folder / WEIGHTS, f"does not fit {CARD} beside it", "Fine-tune again") from error
+    path, tensors = folder / WEIGHTS, load_tensors(folder / WEIGHTS)[0]
+    model = fitted(
+        lambda: task.build(config.build(), facts), (task, config), tensors, path, f"{CARD} beside it", "Fine-tune again"
+    )
     return SavedModel(task, model.eval(), facts, card)
 
 

@@ -144,8 +144,8 @@ def _bytes(path: Path, index: int) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         raise _broken(path, "no such file", index) from None
-    except OSError as error:
-        raise _broken(path, f"cannot be read ({error.strerror})", index) from None
+    except (OSError, ValueError) as error:  # the latter of names that no file can have
+        raise _broken(path, f"cannot be read ({getattr(error, 'strerror', error)})", index) from None
 
 
 def _broken(path: Path, problem: str, index: int) -> BrokenFrame:

@@ -16,7 +16,7 @@ from pointdistill.datasets.rgbd.images import Shot
 from pointdistill.datasets.rgbd.pairing import unpaired
 from pointdistill.datasets.rgbd.poses import from_quaternion, rows
 from pointdistill.errors import DataError
-from pointdistill.files import read_text
+from pointdistill.files import is_below, read_text
 
 MAX_DIFFERENCE = 0.02
 """Seconds between time stamps that belong together, as in the owners' own association."""
@@ -102,9 +102,12 @@ def _images(path: Path) -> tuple[Float64[np.ndarray, "images"], list[Path]]:
         words = line.split(maxsplit=1)
         if words and not words[0].startswith("#"):
             try:
-                found.append((float(words[0]), path.parent / words[1].strip()))
+                time, name = float(words[0]), words[1].strip()
             except (ValueError, IndexError):
                 raise DataError(path, "is not a time stamp and a file name", _AGAIN, f"line {number}") from None
+            if not is_below(name):
+                raise DataError(path, f"names {name!r}, no file below its folder", _AGAIN, f"line {number}")
+            found.append((time, path.parent / name))
     if not found:
         raise DataError(path, "names no image", _AGAIN)
     found.sort()

@@ -1,11 +1,13 @@
 """ScanNet's classes: ids, names and colours of its benchmark (http://www.scan-net.org), and its label table."""
 
 import csv
+import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from pointdistill.errors import DataError
+from pointdistill.files import read_text
 
 
 @dataclass(frozen=True)
@@ -69,11 +71,7 @@ def read_label_map(path: str | Path, column: str = "nyu40id") -> dict[str, int]:
     """
     path = Path(path)
     remedy = "Download scannetv2-labels.combined.tsv with ScanNet's own downloader (http://www.scan-net.org)."
-    try:
-        file = path.open(encoding="utf-8", newline="")
-    except FileNotFoundError:
-        raise DataError(path, "no such label table", remedy) from None
-    with file:
+    with io.StringIO(read_text(path, remedy, "no such label table"), newline="") as file:
         rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
         missing = {"raw_category", column} - set(rows.fieldnames or ())
         if missing:

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from pointdistill.datasets.scannet.sens import SensReader
 from pointdistill.errors import DataError
+from pointdistill.files import read_text
 
 LABEL_TABLE = "scannetv2-labels.combined.tsv"
 _LIST_FOLDERS = (".", "Tasks/Benchmark", "meta_data")
@@ -80,7 +81,7 @@ def read_split(root: str | Path, split: str) -> list[str]:
         DataError: no such data set or list, or an empty list.
     """
     path = find_file(root, f"scannetv2_{split}.txt")
-    names = path.read_text(encoding="utf-8").split()
+    names = read_text(path, "Restore the official list.").split()
     if not names:
         raise DataError(path, "the split list is empty", "Restore the official list.")
     return names

@@ -16,6 +16,7 @@ from jaxtyping import Float, Float32, Int, Int16, Int32, UInt8
 from pointdistill.datasets.scannet.labels import DETECTION_CLASSES, read_label_map
 from pointdistill.datasets.scannet.layout import LABEL_TABLE, find_file, read_split, scan_folder
 from pointdistill.errors import DataError
+from pointdistill.files import read_text
 from pointdistill.io.ply import read_vertices
 
 __all__ = ["Scene", "read_axis_alignment", "read_scene", "read_split"]
@@ -97,10 +98,7 @@ def read_axis_alignment(path: Path) -> Float[np.ndarray, "4 4"]:
     Raises:
         DataError: no such file, or an alignment that is not 16 finite numbers, with the line.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise DataError(path, "no such scan description", _AGAIN) from None
+    lines = read_text(path, _AGAIN, "no such scan description").splitlines()
     for number, line in enumerate(lines, 1):
         key, _, value = line.partition("=")
         if key.strip() == "axisAlignment":
@@ -119,7 +117,10 @@ def _labels(
 ) -> tuple[Int16[np.ndarray, "vertices"], Int32[np.ndarray, "vertices"], dict[int, int]]:
     """Semantic and instance label of each vertex, and the NYU40 id of each instance."""
     segments_path = folder / f"{scan}_vh_clean_2.0.010000.segs.json"
-    segments = np.asarray(_json_field(segments_path, "segIndices"), np.int64)
+    try:
+        segments = np.asarray(_json_field(segments_path, "segIndices"), np.int64).reshape(-1)
+    except (TypeError, ValueError, OverflowError):
+        raise DataError(segments_path, "segIndices are not whole numbers", _AGAIN) from None
     if len(segments) != vertex_count:
         problem = f"has {len(segments)} labels for the {vertex_count} vertices of {mesh}"
         raise DataError(segments_path, problem, "Both must come from the same release; download both again.")
@@ -132,8 +133,11 @@ def _labels(
     objects = {}
     for group in _json_field(aggregation_path, "segGroups"):
         try:
-            instance, label, members = int(group["objectId"]) + 1, group["label"], np.asarray(group["segments"])
-        except (KeyError, TypeError, ValueError):
+            instance, label = int(group["objectId"]) + 1, str(group["label"])
+            members = np.asarray(group["segments"], np.int64)
+            if not 0 < instance <= np.iinfo(np.int32).max:
+                raise ValueError
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise DataError(aggregation_path, "a segGroup lacks objectId, label or segments", _AGAIN) from None
         if label not in label_map:
             problem = f"label {label!r} is not in {LABEL_TABLE}"
@@ -164,11 +168,11 @@ def _boxes(
 
 
 def _json_field(path: Path, field: str) -> list:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))[field]
-    except FileNotFoundError:
+    if not path.is_file():
         remedy = f"{_AGAIN} Scans whose labels are hidden belong in the test split."
-        raise DataError(path, "no such labels", remedy) from None
+        raise DataError(path, "no such labels", remedy)
+    try:
+        return json.loads(read_text(path, _AGAIN))[field]
     except json.JSONDecodeError as error:
         raise DataError(path, f"not JSON ({error.msg})", _AGAIN, f"line {error.lineno}") from None
     except (KeyError, TypeError):
