@@ -30,11 +30,14 @@ test: install-dev
 test-long: install-dev
 	$(BIN)/python -m pytest -m long -n auto --dist loadfile
 
-# Malformed files by the hundred thousand, and the long tests (docs/reliability.md). make torture INPUTS=20000 SEED=3
+# Malformed files by the hundred thousand, commands killed fifty times each (docs/reliability.md).
+# make torture INPUTS=20000 KILLS=5 SEED=3
 INPUTS ?= 200000
+KILLS ?= 50
 SEED ?= 0
 torture: install-dev
 	cd tests && ../$(BIN)/python -m fuzzing.harness --inputs $(INPUTS) --seed $(SEED)
+	cd tests && ../$(BIN)/python killed.py --kills $(KILLS) --seed $(SEED)
 
 lint: install-dev
 	$(BIN)/ruff check src tests benchmarks
