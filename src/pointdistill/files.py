@@ -18,7 +18,7 @@ from PIL import Image
 from pointdistill.errors import DataError
 
 T = TypeVar("T")
-UNREADABLE_ARRAY = (OSError, ValueError, EOFError, SyntaxError, tokenize.TokenError, MemoryError)
+UNREADABLE_ARRAY = (OSError, ValueError, OverflowError, EOFError, SyntaxError, tokenize.TokenError, MemoryError)
 """What numpy raises for files that are no .npy, and for damaged ones."""
 UNREADABLE_IMAGE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 """What pillow raises for files that are no images, damaged ones, and ones of absurd size."""
@@ -66,6 +66,11 @@ def is_below(name: str) -> bool:
     """Whether a file's name, as data of others give it, stays below the folder that it is looked for in."""
     parts = PurePath(name).parts
     return bool(parts) and "\0" not in name and not PurePath(name).is_absolute() and ".." not in parts
+
+
+def is_plain(name: str) -> bool:
+    """Whether a name, as data of others give it, names a file or folder by itself, and leaves room for an ending."""
+    return is_below(name) and len(PurePath(name).parts) == 1 and "\\" not in name and len(name) <= 200
 
 
 def write_text(path: Path, text: str, sync: bool = True) -> None:

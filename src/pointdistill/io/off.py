@@ -85,7 +85,7 @@ def _triangles(path: Path, lines: list[tuple[int, str]], vertices: int) -> Int64
     if faces is not None and (faces[:, 0] == 3).all():
         corners, owners = faces[:, 1:], np.arange(len(faces))
     else:
-        corners, owners = _fans(path, lines)
+        corners, owners = _fans(path, lines, vertices)
     wrong = ((corners < 0) | (corners >= vertices)).any(1)
     if wrong.any():
         place = f"line {lines[owners[int(wrong.argmax())]][0]}"
@@ -93,12 +93,16 @@ def _triangles(path: Path, lines: list[tuple[int, str]], vertices: int) -> Int64
     return corners
 
 
-def _fans(path: Path, lines: list[tuple[int, str]]) -> tuple[Int64[np.ndarray, "triangles 3"], np.ndarray]:
+def _fans(
+    path: Path, lines: list[tuple[int, str]], vertices: int
+) -> tuple[Int64[np.ndarray, "triangles 3"], np.ndarray]:
     """Triangles around each polygon's first corner (exact for convex ones), and the line that each comes from."""
     triangles, owners = [], []
     for row, (number, line) in enumerate(lines):
         count = _numbers(path, number, line.split(maxsplit=1)[0], 1, int)[0]
         corners = _numbers(path, number, line, count + 1, int)[1 : count + 1]
+        if not all(0 <= corner < vertices for corner in corners):
+            raise DataError(path, f"a corner is none of the {vertices} vertices", _AGAIN, f"line {number}")
         triangles += [(corners[0], corners[i], corners[i + 1]) for i in range(1, count - 1)]
         owners += [row] * max(0, count - 2)
     return np.array(triangles, np.int64).reshape(-1, 3), np.array(owners, np.int64)

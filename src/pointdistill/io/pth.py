@@ -2,7 +2,6 @@
 name."""
 
 import argparse
-import pickle
 import re
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -79,9 +78,11 @@ def _read(path: Path, remedy: str) -> Any:
             )
         # Mapped into memory, what is not asked for (a language model, while distilling) is never read from the disk.
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+    except CheckpointError:
+        raise
     except OSError as error:
         raise DataError(path, error.strerror or "cannot be read", remedy) from None
-    except (RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+    except Exception as error:  # whatever the unpickler makes of a damaged file
         unknown = _UNKNOWN.search(str(error))
         if unknown:
             problem = f"holds {unknown[1]}, which could run code when it is read: not a file of tensors"

@@ -12,11 +12,13 @@ from pointdistill.console import track
 from pointdistill.datasets.modelnet40.classes import CLASSES, GET
 from pointdistill.datasets.objects import Shape, Up, too_few
 from pointdistill.errors import DataError
-from pointdistill.files import read_text
+from pointdistill.files import is_below, read_text
 from pointdistill.io.columns import scan_columns
 
 _NAMES = "modelnet40_shape_names.txt"
 _LIST = "modelnet40_{}.txt"
+_LONGEST = 200
+"""Characters of a name: what file systems take, and room for an ending."""
 _SHAPE_NAMES = "shape_names"
 
 
@@ -33,7 +35,7 @@ class TextFiles:
     def __init__(self, root: Path):
         path = root / _NAMES
         self.root = root
-        self.classes = tuple(read_text(path, GET).split()) if path.is_file() else CLASSES
+        self.classes = tuple(_listed(path)) if path.is_file() else CLASSES
 
     def splits(self) -> list[str]:
         found = sorted(path.stem.removeprefix("modelnet40_") for path in self.root.glob(_LIST.format("*")))
@@ -62,7 +64,7 @@ class TextFiles:
     def _names(self, path: Path) -> list[str]:
         if not path.is_file():
             raise DataError(path, "no such split list", GET)
-        names = read_text(path, GET).split()
+        names = _listed(path)
         if not names:
             raise DataError(path, "the split list is empty", GET)
         return names
@@ -80,3 +82,12 @@ class TextFiles:
 
 def _class_of(name: str) -> str:
     return name.rpartition("_")[0]
+
+
+def _listed(path: Path) -> list[str]:
+    """Names of folders or files below the list's own folder."""
+    names = read_text(path, GET).split()
+    for name in names:
+        if not is_below(name) or len(name) > _LONGEST:
+            raise DataError(path, f"{name[:40]!r} is no name below its folder", "Restore the official lists.")
+    return names

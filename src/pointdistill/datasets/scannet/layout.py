@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pointdistill.datasets.scannet.sens import SensReader
 from pointdistill.errors import DataError
-from pointdistill.files import read_text
+from pointdistill.files import is_plain, read_text
 
 LABEL_TABLE = "scannetv2-labels.combined.tsv"
 _LIST_FOLDERS = (".", "Tasks/Benchmark", "meta_data")
@@ -84,6 +84,9 @@ def read_split(root: str | Path, split: str) -> list[str]:
     names = read_text(path, "Restore the official list.").split()
     if not names:
         raise DataError(path, "the split list is empty", "Restore the official list.")
+    for name in names:
+        if not is_plain(name):
+            raise DataError(path, f"{name[:40]!r} is no name of a scan", "Restore the official list.")
     return names
 
 
