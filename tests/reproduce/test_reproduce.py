@@ -12,7 +12,7 @@ from pointdistill.reproduce import reproduce
 from pointdistill.reproduce.efficiency import LabelEfficiency
 from pointdistill.reproduce.figures import DetectionFigure, SamplingFigure
 from pointdistill.reproduce.others import PerClass, ReconstructionTable
-from pointdistill.reproduce.published import TABLE_6
+from pointdistill.reproduce.published import TABLE_1, TABLE_2, TABLE_3, TABLE_4, TABLE_6
 from pointdistill.reproduce.results import TableResult
 from pointdistill.reproduce.runs import Place
 from pointdistill.reproduce.stores import Stores
@@ -73,6 +73,16 @@ def test_finished_runs_are_not_done_again_and_new_seeds_are(made, capsys):
     fewer = DownstreamTable(TABLE, scale, 1)
     reproduce(fewer, scale, out, estimate=True)
     assert "8 runs, 2 of them pre-trainings; 8 are done" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("table", [TABLE_1, TABLE_2, TABLE_3, TABLE_4], ids=lambda table: table.name)
+def test_a_table_of_every_task_is_written(made, table):
+    out, scale, *_ = made
+    rows = tuple(row for row in table.rows if row.label == "Distillation")
+    path = reproduce(DownstreamTable(replace(table, rows=rows, claims=()), scale, 1), scale, out)
+    (row,) = read_typed(TableResult, json.loads(path.read_text())).rows
+    assert len(row.probe) == 1 and 0 <= row.probe[0] <= 100 and table.metric in row.figures
+    assert ("The true boxes are given" in path.with_suffix(".md").read_text()) == (table is TABLE_1)
 
 
 def test_boxes_by_class_and_as_a_page(made):

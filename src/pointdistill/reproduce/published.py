@@ -73,7 +73,7 @@ class Table:
 
     @property
     def metric(self) -> str:
-        """The main figure of a fine-tuning or a probe, which know no votes."""
+        """The main figure of a fine-tuning, which knows no votes."""
         return "accuracy" if self.task == "classification" else self.columns[0]
 
 

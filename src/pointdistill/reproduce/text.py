@@ -131,6 +131,11 @@ def notes(result: TableResult) -> list[str]:
         "Claims: differences of the main column, paired by seed; two-sided t-test, p corrected by Holm over this "
         f"table's {len(result.claims)} claims; within noise: p is 0.05 or more.",
     ]
+    if "ap25" in result.columns:
+        said.append(
+            "Linear probe: not a detection metric. The true boxes are given; it tells the class of the object in each "
+            "from the frozen tokens there."
+        )
     if result.scale == "small":
         said.append("At the small scale the embedded world stands for all data sets, its objects for ShapeNet's.")
     if any("prefix_r2" in row.heldout for row in result.rows):
