@@ -15,6 +15,8 @@ _LEAF = 512
 """Points of a leaf at most: of 192 to 768 the quickest, all in all, for 64 of 4,096 to 2,048 of 40,000."""
 
 _LOOKED_AT = 128
+_FEW = 80
+"""Points up to which no tree pays: all of the cloud is gone through for each, by vectors."""
 
 
 def sample_by_buckets(
@@ -29,6 +31,11 @@ def sample_by_buckets(
         start: index of the first.
     """
     points = np.ascontiguousarray(points)
+    if count <= _FEW:
+        planes, nearest = np.ascontiguousarray(points.T), np.full(len(points), np.inf, points.dtype)
+        if barred is not None:
+            nearest[barred] = -1
+        return _sample_whole(points, planes, nearest, nearest.view(f"i{points.itemsize}"), count, start)
     index = np.arange(len(points), dtype=np.uint64)  # signed ones are compiled with a look for negative values
     starts = _split(points, index)
     planes, lower, upper = _arranged(points, index, starts)
@@ -145,5 +152,25 @@ def _sample(points, planes, index, starts, lower, upper, nearest, nearest_bits, 
                 for place in range(starts[leaf], starts[leaf + 1]):
                     if nearest_bits[place] == most and index[place] < best:
                         best = index[place]
+        chosen[step] = best
+    return chosen
+
+
+@compiled
+def _sample_whole(points, planes, nearest, bits, count, start):
+    """Leaves in the cloud's own order, all of them visited."""
+    x, y, z = planes
+    chosen = np.empty(count, np.int64)
+    chosen[0] = start
+    for step in range(1, count):
+        px, py, pz = points[chosen[step - 1]]
+        best, most = 0, bits[0]
+        for low in range(0, len(points), _LEAF):
+            high = min(low + _LEAF, len(points))
+            here = _visit(x[low:high], y[low:high], z[low:high], nearest[low:high], bits[low:high], px, py, pz)
+            if low == 0 or here > most:
+                best, most = low, here
+        while bits[best] != most:
+            best += 1
         chosen[step] = best
     return chosen
