@@ -84,7 +84,8 @@ def step_memory(recipe: PretrainRecipe, target: tuple[int, int]) -> StepMemory:
     """Reckoned from what the forward pass keeps for the backward pass, by running it where tensors have shapes but no
     numbers (the meta device), at two sizes of the batch; a method whose shapes depend on numbers is run on the CPU.
 
-    To what is kept comes the largest of it once more, for the gradient that is computed from it.
+    To what is kept comes the largest of it twice more: for the gradient that it is given, and for the one that it makes
+    of it.
     """
     small, large = (_kept(recipe, count, target) for count in (2, 4))
     method = made_up_method(recipe, target)
@@ -115,7 +116,7 @@ def _kept_on(device: str, recipe: PretrainRecipe, count: int, target: tuple[int,
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         losses = method(batch.to(device), Draw(0, 0, index))
     assert losses.total.requires_grad
-    return float(sum(kept.values()) + max(kept.values()))
+    return float(sum(kept.values()) + 2 * max(kept.values()))
 
 
 def _storage(tensor: Tensor) -> int:
