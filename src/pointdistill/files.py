@@ -23,6 +23,8 @@ UNREADABLE_ARRAY = (OSError, ValueError, OverflowError, EOFError, SyntaxError, t
 UNREADABLE_IMAGE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 """What pillow raises for files that are no images, damaged ones, and ones of absurd size."""
 LOCK = ".lock"
+LONGEST_NAME = 200
+"""Characters of a name that data of others give: what file systems take, and room for an ending."""
 _FULL = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
@@ -70,7 +72,7 @@ def is_below(name: str) -> bool:
 
 def is_plain(name: str) -> bool:
     """Whether a name, as data of others give it, names a file or folder by itself, and leaves room for an ending."""
-    return is_below(name) and len(PurePath(name).parts) == 1 and "\\" not in name and len(name) <= 200
+    return is_below(name) and len(PurePath(name).parts) == 1 and "\\" not in name and len(name) <= LONGEST_NAME
 
 
 def write_text(path: Path, text: str, sync: bool = True) -> None:

@@ -31,34 +31,26 @@ def farthest_points(cloud: Tensor, count: int) -> dict[str, Search]:
 
 def nearest(queries: Tensor, cloud: Tensor, k: int) -> dict[str, Search]:
     """The k nearest points of a cloud (1, points, 3) to queries (1, queries, 3)."""
-    array, asked, open3d = cloud[0].numpy(), queries[0].numpy(), _installed("open3d")
+    array, asked = cloud[0].numpy(), queries[0].numpy()
     found: dict[str, Search] = {"scipy": lambda: KDTree(array).query(asked, k)}
-    if open3d is not None:
-        points, wanted = open3d.core.Tensor(array), open3d.core.Tensor(asked)
 
-        def search() -> object:
-            tree = open3d.core.nns.NearestNeighborSearch(points)
-            tree.knn_index()
-            return tree.knn_search(wanted, k)
+    def search(tree: Any, wanted: Any) -> object:
+        tree.knn_index()
+        return tree.knn_search(wanted, k)
 
-        found["open3d"] = search
-    return found
+    return found | _by_open3d("open3d", queries, cloud, search)
 
 
 def balls(queries: Tensor, cloud: Tensor, radius: float, size: int) -> dict[str, Search]:
     """Points of a cloud (1, points, 3) near queries (1, queries, 3): all of them (scipy), the nearest (open3d)."""
-    array, asked, open3d = cloud[0].numpy(), queries[0].numpy(), _installed("open3d")
+    array, asked = cloud[0].numpy(), queries[0].numpy()
     found: dict[str, Search] = {"scipy, all within": lambda: KDTree(array).query_ball_point(asked, radius)}
-    if open3d is not None:
-        points, wanted = open3d.core.Tensor(array), open3d.core.Tensor(asked)
 
-        def search() -> object:
-            tree = open3d.core.nns.NearestNeighborSearch(points)
-            tree.hybrid_index(radius)
-            return tree.hybrid_search(wanted, radius, size)
+    def search(tree: Any, wanted: Any) -> object:
+        tree.hybrid_index(radius)
+        return tree.hybrid_search(wanted, radius, size)
 
-        found["open3d, the nearest"] = search
-    return found
+    return found | _by_open3d("open3d, the nearest", queries, cloud, search)
 
 
 def chamfer(a: Tensor, b: Tensor) -> dict[str, Search]:
@@ -79,6 +71,15 @@ def suppression(boxes: Tensor, scores: Tensor) -> dict[str, Search]:
     module = _installed("torch_pointcloud.ops.box3d")
     upright = torch.cat([boxes, boxes.new_zeros(len(boxes), 1)], dim=1)
     return {} if module is None else {"torch_pointcloud": lambda: module.nms3d(upright, scores, 0.25)}
+
+
+def _by_open3d(name: str, queries: Tensor, cloud: Tensor, search: Callable[[Any, Any], object]) -> dict[str, Search]:
+    """A search by a tree that is built for it and the queries in its own form."""
+    open3d = _installed("open3d")
+    if open3d is None:
+        return {}
+    points, wanted = (open3d.core.Tensor(values[0].numpy()) for values in (cloud, queries))
+    return {name: lambda: search(open3d.core.nns.NearestNeighborSearch(points), wanted)}
 
 
 def _installed(name: str) -> Any:

@@ -179,7 +179,8 @@ def finetune(
                     stop = stopping.asked()
                     if saves or stop is not None:
                         leave()
-                    stopping.leave_if_asked(f"saved at step {done}")
+                    if stop is not None:
+                        raise stopping.Stopped(stop, f"saved at step {done}")
                     if validates:
                         stopping.interruptibly(
                             partial(validate, done, dict(row)), None if saves else leave, f"saved at step {done}"

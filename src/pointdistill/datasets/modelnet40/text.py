@@ -12,13 +12,11 @@ from pointdistill.console import track
 from pointdistill.datasets.modelnet40.classes import CLASSES, GET
 from pointdistill.datasets.objects import Shape, Up, too_few
 from pointdistill.errors import DataError
-from pointdistill.files import is_below, read_text
+from pointdistill.files import LONGEST_NAME, is_below, read_text
 from pointdistill.io.columns import scan_columns
 
 _NAMES = "modelnet40_shape_names.txt"
 _LIST = "modelnet40_{}.txt"
-_LONGEST = 200
-"""Characters of a name: what file systems take, and room for an ending."""
 _SHAPE_NAMES = "shape_names"
 
 
@@ -88,6 +86,6 @@ def _listed(path: Path) -> list[str]:
     """Names of folders or files below the list's own folder."""
     names = read_text(path, GET).split()
     for name in names:
-        if not is_below(name) or len(name) > _LONGEST:
+        if not is_below(name) or len(name) > LONGEST_NAME:
             raise DataError(path, f"{name[:40]!r} is no name below its folder", "Restore the official lists.")
     return names
