@@ -15,6 +15,7 @@ from pointdistill.methods.cross_point import CrossPointConfig
 from pointdistill.methods.depth_contrast import DepthContrastConfig
 from pointdistill.methods.distill import Distill, DistillConfig
 from pointdistill.methods.dvae import DVAEConfig
+from pointdistill.methods.local_alignment import LocalAlignment, LocalAlignmentConfig
 from pointdistill.methods.point_bert import PointBERTConfig
 from pointdistill.methods.point_contrast import PointContrast, PointContrastConfig
 from pointdistill.methods.point_mae import PointMAE, PointMAEConfig
@@ -48,9 +49,10 @@ class Frames:
             second = points + 0.1 * torch.randn(BATCH, 64, 3, generator=generator)
             matches = torch.arange(8).view(1, 8, 1).repeat(BATCH, 1, 2)
             matches[torch.arange(8) >= torch.arange(4, 4 + BATCH)[:, None]] = -1  # another number of each frame
+            cells = torch.where(torch.arange(64) < torch.arange(8, 8 + 9 * BATCH, 9)[:, None], torch.arange(64) % 2, -1)
             mine = slice(distributed.rank(), None, distributed.ranks())
             index = torch.arange(BATCH) + BATCH * step
-            yield FrameBatch(points[mine], targets[mine], index[mine], second=second[mine], matches=matches[mine])
+            yield FrameBatch(points[mine], targets[mine], index[mine], cells[mine], second[mine], matches[mine])
 
 
 def distill():
@@ -112,8 +114,15 @@ def depth_contrast():
     return DepthContrastConfig(queue=12, projection=8).build(create_backbone("vit_nano", **TINY))
 
 
+def local():
+    torch.manual_seed(0)
+    config = LocalAlignmentConfig(hidden=8)
+    return LocalAlignment(config, create_backbone("vit_nano", **TINY), torch.full((2, 3), 1.0), torch.full((2, 3), 0.5))
+
+
 METHODS = {
     "distill": distill,
+    "local": local,
     "point_mae": point_mae,
     "point_contrast": point_contrast,
     "cross_point": cross_point,

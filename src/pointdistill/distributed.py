@@ -193,6 +193,18 @@ def share(samples: int, device: str) -> float | Float[Tensor, ""]:
     return samples / summed(torch.tensor(float(samples), dtype=torch.float64, device=device))
 
 
+def even_share(count: Shaped[Tensor, ""], rows: int) -> Float[Tensor, ""]:
+    """What a process divides the sum over its own terms by, where samples have different numbers of them: means of
+    processes, weighted by their samples (`share`), then add up to the mean over all terms. One where nobody has a term.
+
+    Args:
+        count: this process's terms, on its device, where the answer stays.
+        rows: its samples.
+    """
+    terms, samples = summed(torch.stack([count.double(), count.new_full((), rows, dtype=torch.float64)]))
+    return torch.where(terms > 0, rows * terms / samples, 1.0).float()
+
+
 @torch.no_grad()
 def sum_gradients(module: nn.Module) -> None:
     """Add up the gradients of all processes, in one message."""

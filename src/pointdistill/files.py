@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePath
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -30,6 +30,12 @@ _FULL = {
     errno.EDQUOT: "the disk quota is used up",
     errno.EFBIG: "a file may not grow so large (`ulimit -f`, or the file system)",
 }
+_FAILING = {
+    getattr(errno, name)
+    for name in ("EIO", "ENODEV", "ENXIO", "ESTALE", "ENOTCONN", "ETIMEDOUT", "EREMOTEIO", "EHOSTDOWN", "ENOMEDIUM")
+    if hasattr(errno, name)
+}
+"""What systems say of disks that break, and of those of other machines that are not reached any more."""
 _CLOSED = {errno.EACCES: "may not be written to", errno.EPERM: "may not be written to", errno.EROFS: "is read-only"}
 
 
@@ -165,13 +171,20 @@ def exclusive(folder: Path) -> Iterator[None]:
     """Only one run at a time writes to a folder; the lock goes with the process, however that ends.
 
     Raises:
-        DataError: another run holds it, or it is no folder; the disk is full or closed to us, any time in the block.
+        DataError: another run holds it, or it is no folder; the disk is full, closed to us, broken or taken away, any
+            time in the block.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / LOCK).open("a") as file:
             _lock(file, folder)
-            yield
+            try:
+                yield
+            except OSError as error:
+                if error.errno not in _FULL:
+                    _require_same(file, folder, error)
+                raise
+            _require_same(file, folder)
     except OSError as error:
         if isinstance(error, FileExistsError | NotADirectoryError) and not folder.is_dir():
             raise DataError(folder, "is not a folder, or lies below a file", "Name another folder.") from error
@@ -183,7 +196,26 @@ def exclusive(folder: Path) -> Iterator[None]:
             raise DataError(where, "may not be read", "Ask for the right to read it.") from error
         if error.errno in _CLOSED:
             raise DataError(folder, _CLOSED[error.errno], "Name a folder that you may write to.") from error
+        if error.errno in _FAILING:
+            problem = f"its disk fails ({error.strerror})"
+            raise DataError(where, problem, "See to the disk and run again; what is finished is kept.") from error
         raise
+
+
+def _require_same(lock: IO[str], folder: Path, cause: OSError | None = None) -> None:
+    """Raise DataError where a folder is not the one any more whose lock was taken: its disk is gone, or it was deleted;
+    what was written since may lie below its name all the same."""
+    try:
+        if os.path.samestat(os.fstat(lock.fileno()), (folder / LOCK).stat()):
+            return
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        if error.errno not in _FAILING:
+            raise
+        cause = cause or error
+    remedy = "Bring its disk back and run again; what was finished there is kept."
+    raise DataError(folder, "is gone, or another folder has its name now", remedy) from cause
 
 
 def _lock(file, folder: Path) -> None:

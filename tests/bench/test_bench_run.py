@@ -60,6 +60,7 @@ def test_names_are_measured_once_each_in_their_order(monkeypatch, capsys):
         return ROWS
 
     monkeypatch.setattr(run, "PARTS", {name: (f"about {name}", partial(measure, name=name)) for name in "ab"})
+    monkeypatch.setattr(run, "in_own_process", lambda measure, *arguments: measure(*arguments))
     run.bench(["b", "a", "b"], run.Settings())
     assert asked == ["b", "a"] and "b: about b" in capsys.readouterr().out
     assert set(run.bench([], run.Settings(), as_json=True)) == {"a", "b"}

@@ -1,6 +1,7 @@
 """What the measurements of whole runs and processes time and say; never whether this machine is fast."""
 
 import math
+import os
 import sys
 from dataclasses import replace
 
@@ -95,3 +96,11 @@ def test_start(monkeypatch):
     rows = start.figures(rounds=1)
     assert [row.what for row in rows][:2] == ["pointdistill --help", "pointdistill pretrain --help"]
     assert not rows[0].limit.held and rows[0].ratio("import torch") == 0.25
+
+
+def test_a_process_of_its_own():
+    assert processes.in_own_process(os.getpid) != os.getpid()
+    with pytest.raises(FileNotFoundError):
+        processes.in_own_process(os.stat, "no such file")
+    with pytest.raises(PointdistillError, match="the process of a measurement died"):
+        processes.in_own_process(os._exit, 9)

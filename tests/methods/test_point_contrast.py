@@ -1,5 +1,7 @@
 """PointContrast: its loss and its features by hand, what learns, and that it learns."""
 
+import dataclasses
+
 import numpy as np
 import torch
 
@@ -92,7 +94,16 @@ def test_right_matches_by_hand():
 
 def test_loss_of_features_that_say_nothing_is_the_logarithm_of_their_number():
     same = torch.ones(50, 8) / 8**0.5
-    torch.testing.assert_close(point_info_nce(same, same, 0.07), torch.tensor(50.0).log())
+    everywhere = torch.ones(50, dtype=torch.bool)
+    torch.testing.assert_close(point_info_nce(same, same, 0.07, everywhere), torch.tensor(50.0).log())
+
+
+def test_no_match_is_no_loss():
+    model, data = method().train(), batch(2)
+    nothing = dataclasses.replace(data, matches=torch.full_like(data.matches, -1))
+    loss = model(nothing, Draw(0, 0, np.arange(2))).total
+    loss.backward()
+    assert loss.item() == 0 and all(not parameter.grad.any() for parameter in model.head.parameters())
 
 
 def test_training_finds_matches():

@@ -1,13 +1,37 @@
 """What only a process of its own can tell: how long it takes to come up, how much memory it comes to own."""
 
+import multiprocessing
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
 
 import numpy as np
 
 from pointdistill.errors import PointdistillError
-from pointdistill.memory import told_by_kernel
+from pointdistill.memory import keep_large_blocks, told_by_kernel
+
+Result = TypeVar("Result")
+
+
+def in_own_process(measure: Callable[..., Result], *arguments: object) -> Result:
+    """What a measurement finds in a new process, whose memory no measurement before it has broken into pieces.
+
+    Args:
+        measure: of a module's top level.
+        arguments: what it is called with.
+
+    Raises:
+        PointdistillError: the process died; and whatever the measurement raises.
+    """
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=keep_large_blocks) as pool:
+        try:
+            return pool.submit(measure, *arguments).result()
+        except BrokenProcessPool as error:
+            raise PointdistillError("the process of a measurement died, of too little memory perhaps") from error
 
 
 def seconds_of(command: list[str], rounds: int) -> float:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pointdistill import __version__
 from pointdistill.bench.figure import Figure, show
+from pointdistill.bench.processes import in_own_process
 from pointdistill.console import console
 from pointdistill.errors import PointdistillError
 from pointdistill.host import host_facts
@@ -128,8 +129,17 @@ PARTS: dict[str, tuple[str, Callable[[Settings], list[Figure]]]] = {
 """What each name measures, in words, and how."""
 
 
+def measured(name: str, settings: Settings, quiet: bool = False) -> list[Figure]:
+    """One part's figures; quiet: what preparing its data says is not printed."""
+    before, console.quiet = console.quiet, console.quiet or quiet
+    try:
+        return PARTS[name][1](settings)
+    finally:
+        console.quiet = before
+
+
 def bench(names: Sequence[str], settings: Settings, as_json: bool = False) -> dict[str, list[Figure]]:
-    """Measure and print: a table for each name, or all figures as one JSON object.
+    """Measure and print: a table for each name, or all figures as one JSON object; each part in a process of its own.
 
     Args:
         names: of `PARTS`, none for all.
@@ -145,14 +155,10 @@ def bench(names: Sequence[str], settings: Settings, as_json: bool = False) -> di
             owner = " or ".join(readers)
             raise PointdistillError(f"--{field} belongs to bench {owner}. Leave it out, or name {owner}")
     found: dict[str, list[Figure]] = {}
-    quiet, console.quiet = console.quiet, console.quiet or as_json  # preparing made-up data says what it does
-    try:
-        for name in wanted:
-            title, measure = PARTS[name]
-            found[name] = measure(settings)
-            show(f"{name}: {title}", found[name], console)
-    finally:
-        console.quiet = quiet
+    for name in wanted:
+        found[name] = in_own_process(measured, name, settings, as_json)
+        if not as_json:
+            show(f"{name}: {PARTS[name][0]}", found[name], console)
     if as_json:
         told = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(settings).items()}
         figures = {name: [figure.as_json() for figure in rows] for name, rows in found.items()}

@@ -7,7 +7,6 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor, nn
 
@@ -114,8 +113,9 @@ class LocalAlignment(nn.Module):
 
     def aligned(
         self, batch: FrameBatch, noise: Float[Tensor, "batch branches"] | None = None
-    ) -> tuple[Float[Tensor, "pairs width"], Float[Tensor, "pairs width"]]:
-        """Predicted tokens and the teacher's, of all patches whose centre lies in the image, in the loss's units.
+    ) -> tuple[Float[Tensor, "batch groups width"], Float[Tensor, "batch groups width"], Bool[Tensor, "batch groups"]]:
+        """Each patch's predicted token and the teacher's, in the loss's units, and whether its centre lies in the
+        image: where it does not, the teacher's is that of another cell.
 
         Raises:
             RecipeError: the batch's loader was not asked for cells.
@@ -126,17 +126,17 @@ class LocalAlignment(nn.Module):
         tokens = self.backbone.patch_embed(patches.patches)
         trace = self.backbone.trace(tokens, self.backbone.position_embed(patches.centres), noise)
         cells = batch.cells.gather(1, patches.centre_index)
-        inside: Bool[Tensor, "batch groups"] = cells >= 0
-        predicted = self.head(self.backbone.norm(trace.outputs[-1])[inside])
-        target = gather(batch.targets, cells.clamp_min(0))[inside]
-        return predicted, (target - self.target_mean) / self.target_scale
+        predicted = self.head(self.backbone.norm(trace.outputs[-1]))
+        target = gather(batch.targets, cells.clamp_min(0))
+        return predicted, (target - self.target_mean) / self.target_scale, cells >= 0
 
     def forward(self, batch: FrameBatch, draw: Draw) -> Losses:
-        """Mean squared error over the batch's patches inside the image; zero where there is none."""
+        """Mean squared error over the whole batch's patches inside the image; zero where there is none."""
         count = 2 * self.backbone.config.depth
         noise = torch.from_numpy(sample_uniform(draw.seed, "drop path", draw.epoch, draw.index, count))
-        predicted, target = self.aligned(batch, noise.to(batch.points.device, non_blocking=True))
-        loss = F.mse_loss(predicted, target) if len(target) else predicted.sum()
+        predicted, target, inside = self.aligned(batch, noise.to(batch.points.device, non_blocking=True))
+        error = (predicted - target).square().mean(-1).masked_fill(~inside, 0)
+        loss = error.sum() / distributed.even_share(inside.sum(), len(batch))
         return Losses(loss, {"alignment": loss})
 
     @torch.no_grad()
@@ -145,7 +145,8 @@ class LocalAlignment(nn.Module):
         width = self.target_mean.shape[0]
         sums = torch.zeros(width + 4, dtype=torch.float64, device=self.target_mean.device)
         for batch in batches:
-            predicted, target = (part.double() for part in self.aligned(batch))
+            predicted, target, inside = self.aligned(batch)
+            predicted, target = predicted[inside].double(), target[inside].double()
             sums[:width] += target.sum(0)
             patches = len(batch) * self.backbone.config.groups
             error = (predicted - target).square().sum()

@@ -3,6 +3,7 @@
 Code: https://github.com/lulutang0608/Point-BERT (models/Point_BERT.py, cfgs/Mixup_models/Point-BERT.yaml).
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from pointdistill import distributed
 from pointdistill.batch import FrameBatch
-from pointdistill.geometry import Patches
+from pointdistill.geometry import Patches, gather
 from pointdistill.losses import Losses
 from pointdistill.methods.base import Draw, TargetStatistics
 from pointdistill.methods.contrast import MomentumCopy, MomentumQueue
@@ -23,6 +24,9 @@ from pointdistill.models.blocks import initialise
 from pointdistill.models.patch_embed import ClassToken
 from pointdistill.models.point_transformer import PointTransformer
 from pointdistill.seeding import sample_uniform
+
+_NONE = -100
+"""The token of a patch that is not asked for."""
 
 
 @dataclass(frozen=True)
@@ -218,11 +222,23 @@ class PointBERT(nn.Module):
         hidden: Bool[Tensor, "batch groups"],
     ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
         """Mean cross-entropy of all hidden patches' tokens in the batch, and the share of them that are told right."""
-        logits, true = self.vocabulary(outputs[hidden]), tokens[hidden]
-        frames, all_hidden = distributed.summed(logits.new_tensor([len(outputs), len(true)], dtype=torch.float64))
-        each = len(outputs) * (all_hidden / frames).float()  # processes hide different numbers of patches
-        right = (logits.argmax(1) == true).sum()
-        return F.cross_entropy(logits, true, reduction="sum") / each, right / each
+        entropy, right = self._told_in_all(outputs, tokens, hidden)
+        each = distributed.even_share(hidden.sum(), len(outputs))
+        return entropy / each, right / each
+
+    def _told_in_all(
+        self,
+        outputs: Float[Tensor, "batch groups width"],
+        tokens: Int[Tensor, "batch groups"],
+        hidden: Bool[Tensor, "batch groups"],
+    ) -> tuple[Float[Tensor, ""], Int[Tensor, ""]]:
+        """Summed cross-entropy of hidden patches' tokens, and how many are told right. As many patches of each cloud
+        are looked at as can be hidden, so that shapes do not depend on the draw."""
+        most = min(hidden.shape[1], math.ceil(self.config.mask_ratio[1] * hidden.shape[1]))
+        first = (~hidden).to(torch.uint8).argsort(dim=1, stable=True)[:, :most]
+        true = tokens.masked_fill(~hidden, _NONE).gather(1, first).flatten()
+        logits = self.vocabulary(gather(outputs, first)).flatten(0, 1)
+        return F.cross_entropy(logits, true, ignore_index=_NONE, reduction="sum"), (logits.argmax(1) == true).sum()
 
     @torch.no_grad()
     def _keys(self, patches: Patches, draw: Draw) -> Float[Tensor, "batch contrast"]:
@@ -256,10 +272,8 @@ class PointBERT(nn.Module):
             patches = self.backbone.patches(batch.points)
             hidden, noise = self._masking("query", patches.centres, Draw(0, 0, batch.index.cpu().numpy()))
             _, outputs = self.query(self.backbone.patch_embed(patches.patches), patches.centres, hidden, noise)
-            logits, true = self.vocabulary(outputs[hidden]), self.tokenizer.tokenise(patches)[hidden]
-            right = (logits.argmax(1) == true).sum()
-            entropy = F.cross_entropy(logits, true, reduction="sum")
-            sums += torch.stack([entropy.double(), right.double(), sums.new_tensor(len(true))])
+            entropy, right = self._told_in_all(outputs, self.tokenizer.tokenise(patches), hidden)
+            sums += torch.stack([entropy.double(), right.double(), hidden.sum().double()])
         entropy, right, count = distributed.summed(sums).tolist()
         return {"cross_entropy": entropy / count, "accuracy": right / count}
 

@@ -103,7 +103,8 @@ class PointContrast(nn.Module):
         """PointInfoNCE of all matches of the batch, whichever process holds them: each computes all of it."""
         features, there = self.pairs(batch, self.noise(draw).to(batch.points.device, non_blocking=True))
         features, there = distributed.all_rows(features), distributed.all_rows(there.float()) > 0
-        loss = point_info_nce(features[:, 0][there], features[:, 1][there], self.config.temperature)
+        first, second = features.transpose(1, 2).flatten(0, 1).unbind(1)
+        loss = point_info_nce(first, second, self.config.temperature, there.flatten())
         return Losses(loss, {"point_info_nce": loss})
 
     def noise(self, draw: Draw) -> Float[Tensor, "clouds branches"]:
@@ -128,15 +129,23 @@ class PointContrast(nn.Module):
 
 
 def point_info_nce(
-    query: Float[Tensor, "matches feature"], key: Float[Tensor, "matches feature"], temperature: float
+    query: Float[Tensor, "matches feature"],
+    key: Float[Tensor, "matches feature"],
+    temperature: float,
+    there: Bool[Tensor, "matches"],
 ) -> Float[Tensor, ""]:
     """Cross-entropy over a query's similarities with all keys, of which its own match's is right; one way, as theirs.
+    Zero where there is no match.
 
     Args:
         query, key: features of unit length of both sides of each match.
         temperature: what similarities are divided by.
+        there: which matches are no filling; the others ask nothing and are nobody's answer.
     """
-    return F.cross_entropy(query @ key.T / temperature, torch.arange(len(query), device=query.device))
+    similar = query @ key.T / temperature
+    similar = similar.masked_fill(~there, torch.finfo(similar.dtype).min)
+    entropy = F.cross_entropy(similar, torch.arange(len(query), device=query.device), reduction="none")
+    return entropy.masked_fill(~there, 0).sum() / there.sum().clamp_min(1)
 
 
 def right_matches(
