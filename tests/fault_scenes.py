@@ -12,6 +12,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import torch
+from PIL import Image
+
+from fake_teacher import MeanColourTeacher
 from pointdistill.cli import main
 from pointdistill.errors import DataError
 from pointdistill.store import FrameStore
@@ -19,13 +23,14 @@ from pointdistill.store import FrameStore
 NO_MOUNT = 77
 
 
-def prepare(data: Path, store: Path) -> dict:
+def prepare(data: Path, store: Path, *teacher: str) -> dict:
     """One run of the command: its exit code and error lines, and what a reader finds afterwards."""
     said = io.StringIO()
     code = 0
     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
         try:
-            main(["prepare", str(data), str(store), "--every", "1", "--points", "64", "--workers", "1"])
+            told = ["--every", "1", "--points", "64", "--workers", "1", *(f"--teacher={name}" for name in teacher)]
+            main(["prepare", str(data), str(store), *told])
         except SystemExit as left:
             code = left.code
     return {"code": code, "said": said.getvalue().splitlines(), "store": opened(store)}
@@ -90,6 +95,31 @@ def closing(data: Path, disk: Path) -> list[dict]:
     return runs
 
 
+class UnpluggingTeacher(MeanColourTeacher):
+    """Takes the disk away, as it is told by the environment, when it is asked for the second time of all."""
+
+    asked = 0
+
+    def targets(self, images: list[Image.Image]) -> torch.Tensor:
+        UnpluggingTeacher.asked += 1
+        if UnpluggingTeacher.asked == 2:
+            subprocess.run(["umount", "--lazy", os.environ["UNPLUGGED"]], check=True)
+        return super().targets(images)
+
+
+def vanishing(data: Path, disk: Path) -> list[dict]:
+    """Taken away in the middle, then there again, twice."""
+    kept, runs = disk.with_name("kept"), []
+    kept.mkdir()
+    os.environ["UNPLUGGED"] = str(disk)
+    mount(disk, "--bind", str(kept))
+    runs.append(prepare(data, disk / "store", f"{__file__}:{UnpluggingTeacher.__name__}"))
+    runs[-1]["files"] = sorted(path.name for path in kept.rglob("*.npz"))
+    mount(disk, "--bind", str(kept))
+    runs += [prepare(data, disk / "store", f"{__file__}:{UnpluggingTeacher.__name__}") for _ in range(2)]
+    return runs
+
+
 if __name__ == "__main__":
     scene, data, disk = sys.argv[1:]
-    print(json.dumps({"filling": filling, "closing": closing}[scene](Path(data), Path(disk))))
+    print(json.dumps({"filling": filling, "closing": closing, "vanishing": vanishing}[scene](Path(data), Path(disk))))

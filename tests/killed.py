@@ -1,7 +1,9 @@
 """Commands killed at random moments, again and again, until they are done: is what they leave what an undisturbed one
 leaves?
 
-    python killed.py --kills 50 [--seed 0] [prepare pretrain finetune reproduce]
+    python killed.py --kills 50 [--seed 0] [prepare pretrain slow finetune reproduce]
+
+`slow` is `pretrain` on a disk that takes its time, so that more of the kills meet a file that is being written.
 """
 
 import argparse
@@ -75,6 +77,9 @@ def commands(folder: Path) -> dict[str, Command]:
         told = ["pretrain", "quickstart", "--data", store, "--heldout", store, "--out", out, "--epochs", 10]
         return [*verbs, *map(str, told)]
 
+    def slow(out: Path) -> list[str]:
+        return [sys.executable, str(TESTS / "broken_disk.py"), "0.1", *pretrain(out)[len(verbs) :]]
+
     def finetune(out: Path) -> list[str]:
         told = ["finetune", "classification-small", "--data", folder / "objects", "--out", out, "--epochs", 60]
         return [*verbs, *map(str, told)]
@@ -82,7 +87,7 @@ def commands(folder: Path) -> dict[str, Command]:
     def reproduce(out: Path) -> list[str]:
         return [sys.executable, str(TESTS / "tiny_reproduce.py"), str(out)]
 
-    made = {"prepare": prepare, "pretrain": pretrain, "finetune": finetune, "reproduce": reproduce}
+    made = {"prepare": prepare, "pretrain": pretrain, "slow": slow, "finetune": finetune, "reproduce": reproduce}
     return {name: Command(name, command) for name, command in made.items()}
 
 

@@ -11,9 +11,13 @@ from pathlib import Path
 
 import pytest
 
+import broken_disk
+import build_labelled
 import build_scannet
 import fault_scenes
+import killed
 from fake_teacher import StallingTeacher, factory
+from pointdistill.cli import main
 from pointdistill.errors import DataError
 from pointdistill.prepare import prepare_frames
 from pointdistill.store import FrameStore
@@ -71,6 +75,44 @@ def test_a_disk_that_is_read_only(root, tmp_path):
     assert broken["code"] == 2 and begun["store"] == half_done["store"] == "none"
     assert finished == whole
     assert again["store"] == whole["store"]  # to read from, a closed disk is good enough
+
+
+def test_a_disk_that_vanishes(root, tmp_path):
+    whole = fault_scenes.prepare(root, tmp_path / "whole", f"{fault_scenes.__file__}:MeanColourTeacher")
+    taken, back, again = _play("vanishing", root, tmp_path)
+    (line,) = taken["said"]
+    assert taken["code"] == 2 and taken["store"] == "none" and set(taken["files"]) == {"scene0000_00.npz"}
+    assert "store: is gone, or another folder has its name now. Bring its disk back and run again" in line
+    assert back["code"] == again["code"] == 0 and back["store"] == again["store"] == whole["store"]
+
+
+@pytest.mark.parametrize("verb", ["pretrain", "finetune"])
+def test_a_disk_that_breaks(verb, tmp_path, root, capsys):
+    """At any of the calls that bring content to it; what it holds then is gone on from."""
+    told = trained(verb, root, tmp_path)
+    with broken_disk.breaking() as calls:
+        main([*told, "--out", str(tmp_path / "whole")])
+    expected = killed.content(tmp_path / "whole")
+    assert len(calls) > 8
+    for at in sorted({*range(0, len(calls), 4), len(calls) - 1}):
+        out = tmp_path / f"broken{at}"
+        capsys.readouterr()
+        with broken_disk.breaking(at), pytest.raises(SystemExit, match="2"):
+            main([*told, "--out", str(out)])
+        (line,) = capsys.readouterr().err.splitlines()
+        assert f"{out.name}: its disk fails (Input/output error). See to the disk and run again" in line
+        main([*told, "--out", str(out)])
+        assert killed.content(out) == expected
+
+
+def trained(verb, root, tmp_path):
+    """A command of a second, its output folder left out."""
+    if verb == "pretrain":
+        main(["prepare", str(root), str(tmp_path / "store"), "--every", "1", "--points", "64", "--workers", "1"])
+        return ["pretrain", "quickstart", "--data", str(tmp_path / "store"), "--epochs", "2", "--batch-size", "3"]
+    objects = build_labelled.write_modelnet(tmp_path / "modelnet", per_class=2)
+    main(["prepare", str(objects), str(tmp_path / "objects"), "--labels", "--workers", "1"])
+    return ["finetune", "classification-small", "--data", str(tmp_path / "objects"), "--epochs", "2"]
 
 
 def test_a_folder_below_a_file(root, tmp_path):

@@ -12,7 +12,7 @@ def written(tmp_path_factory):
     return commands(tmp_path_factory.mktemp("killed"))
 
 
-@pytest.mark.parametrize("name", ["prepare", "pretrain", "finetune", "reproduce"])
+@pytest.mark.parametrize("name", ["prepare", "pretrain", "slow", "finetune", "reproduce"])
 def test_what_is_killed_ends_as_what_is_not(name, written, tmp_path):
     outcome = kill_and_compare(written[name], tmp_path, kills=3)
     assert outcome.kills == 3 and not outcome.differing

@@ -1,0 +1,152 @@
+"""Pre-train, fine-tune and evaluate on the embedded world again and again in one process: does anything grow?
+
+python soak.py --minutes 45 [--out samples.jsonl]
+"""
+
+import argparse
+import contextlib
+import gc
+import io
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+from pointdistill.cli import main as pointdistill
+from pointdistill.memory import told_by_kernel
+
+BLOCKS = 10
+"""Means of so many stretches are fitted: samples next to one another are alike, so that each alone says less."""
+WARM_UP = 0.25
+"""Share of the time that is not fitted: libraries and the allocator reach their size."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What this process holds after a turn.
+
+    Attributes:
+        hours: since the beginning.
+        memory: MB that it owns (RssAnon: without pages of files).
+        handles: open files, sockets and pipes.
+        threads: of it.
+        children: processes that it started.
+    """
+
+    hours: float
+    memory: float
+    handles: int
+    threads: int
+    children: int
+
+
+@dataclass(frozen=True)
+class Slope:
+    """Attributes: an_hour: growth. low, high: its 95 % interval. mean: what grows, on average."""
+
+    an_hour: float
+    low: float
+    high: float
+    mean: float
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether it cannot be told from none."""
+        return self.low <= 0 <= self.high
+
+
+def turns(folder: Path) -> Iterator[None]:
+    """Train and evaluate without end; each turn like the one before."""
+    _run("world", "scannet", folder / "rooms", "--count", 4, "--frames", 20, "--workers", 1)
+    _run("world", "modelnet40", folder / "objects", "--count", 4, "--workers", 1)
+    _run("prepare", folder / "rooms", folder / "store", "--every", 1, "--points", 1024)
+    _run("prepare", folder / "objects", folder / "labelled", "--labels")
+    store, labelled, pretrained, finetuned = (
+        folder / name for name in ("store", "labelled", "pretrained", "finetuned")
+    )
+    while True:
+        _run("pretrain", "quickstart", "--data", store, "--heldout", store, "--out", pretrained, "--epochs", 2)
+        _run(
+            *("finetune", "classification-small", "--data", labelled, "--init", pretrained),
+            *("--out", finetuned, "--epochs", 4),
+        )
+        _run("evaluate", finetuned, "--data", labelled, "--workers", 1)
+        shutil.rmtree(pretrained)
+        shutil.rmtree(finetuned)
+        yield
+
+
+def _run(*arguments: object) -> None:
+    with contextlib.redirect_stdout(io.StringIO()):
+        pointdistill([str(argument) for argument in arguments])
+
+
+def sample(began: float) -> Sample:
+    """What this process holds now.
+
+    Args:
+        began: when the soak did, by time.monotonic().
+    """
+    gc.collect()
+    owned = told_by_kernel("/proc/self/status", "RssAnon")
+    assert owned is not None
+    status = Path("/proc/self/status").read_text()
+    threads = int(status.split("Threads:")[1].split()[0])
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    hours = (time.monotonic() - began) / 3600
+    return Sample(hours, owned / 1e6, len(os.listdir("/proc/self/fd")), threads, len(children))
+
+
+def slope(hours: Sequence[float], values: Sequence[float]) -> Slope:
+    """Growth an hour by least squares over the means of `BLOCKS` stretches."""
+    x, y = (
+        np.array([part.mean() for part in np.array_split(np.asarray(each, float), BLOCKS)]) for each in (hours, values)
+    )
+    if (y == y[0]).all():
+        return Slope(0.0, 0.0, 0.0, float(y[0]))
+    fitted = stats.linregress(x, y)
+    reach = stats.t.ppf(0.975, BLOCKS - 2) * fitted.stderr
+    return Slope(float(fitted.slope), float(fitted.slope - reach), float(fitted.slope + reach), float(y.mean()))
+
+
+def slopes(samples: Sequence[Sample]) -> dict[str, Slope]:
+    """Each quantity's slope, without the warm-up."""
+    kept = [each for each in samples if each.hours >= WARM_UP * samples[-1].hours]
+    hours = [each.hours for each in kept]
+    names = [name for name in asdict(kept[0]) if name != "hours"]
+    return {name: slope(hours, [getattr(each, name) for each in kept]) for name in names}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=45)
+    parser.add_argument("--out", type=Path, help="a file for the samples, a JSON line each")
+    asked = parser.parse_args()
+    samples, began = [], time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="pointdistill-soak-") as folder:
+        for _ in turns(Path(folder)):
+            samples.append(sample(began))
+            if asked.out is not None:
+                with asked.out.open("a") as lines:
+                    print(json.dumps(asdict(samples[-1])), file=lines)
+            if samples[-1].hours * 60 >= asked.minutes and len(samples) >= 4 * BLOCKS:
+                break
+    found = slopes(samples)
+    print(f"{len(samples)} turns in {samples[-1].hours * 60:.0f} minutes; an hour, with 95 % intervals:")
+    for name, each in found.items():
+        unit = " MB" if name == "memory" else ""
+        verdict = "flat" if each.is_flat else "GROWS" if each.an_hour > 0 else "falls"
+        print(f"  {name}: {each.an_hour:+.3g}{unit} [{each.low:+.3g}, {each.high:+.3g}] of {each.mean:.4g}: {verdict}")
+    sys.exit(any(each.low > 0 for each in found.values()))
+
+
+if __name__ == "__main__":
+    main()
