@@ -48,7 +48,8 @@ class Command:
     command: Callable[[Path], list[str]]
 
     def start(self, out: Path) -> subprocess.Popen:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(TESTS)}
+        path = os.pathsep.join([str(TESTS.parent / "src"), str(TESTS)])
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
         return subprocess.Popen(
             self.command(out),
             env=environment,
