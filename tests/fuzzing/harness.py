@@ -156,6 +156,8 @@ def _follow(pipe, report: Report, first: int, process, began: float | None) -> i
                 getattr(report, outcome)[name] += 1
             else:
                 report.faults.append((outcome, trace, content))
+                if began is not None:
+                    print(f"{number:,}: {outcome}\n{trace}", flush=True)
 
 
 def main() -> None:
@@ -168,9 +170,8 @@ def main() -> None:
     report = run(asked.inputs, asked.seed, asked.only, progress=True)
     print(report.table())
     kinds = Counter(what for what, _, _ in report.faults)
-    traces = {what: trace for what, trace, _ in report.faults}
     for what, count in kinds.most_common():
-        print(f"{count:6} x {what}\n{traces[what]}")
+        print(f"{count:6} x {what}")
     if asked.keep:
         asked.keep.mkdir(parents=True, exist_ok=True)
         for number, (what, trace, content) in enumerate(report.faults):
