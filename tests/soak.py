@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from pointdistill.cli import main as pointdistill
-from pointdistill.memory import told_by_kernel
+from pointdistill.memory import keep_large_blocks, told_by_kernel
+from pointdistill.verbs import data, training
 
 BLOCKS = 10
 """Means of so many stretches are fitted: samples next to one another are alike, so that each alone says less."""
@@ -64,29 +64,32 @@ class Slope:
 
 
 def turns(folder: Path) -> Iterator[None]:
-    """Train and evaluate without end; each turn like the one before."""
-    _run("world", "scannet", folder / "rooms", "--count", 4, "--frames", 20, "--workers", 1)
-    _run("world", "modelnet40", folder / "objects", "--count", 4, "--workers", 1)
-    _run("prepare", folder / "rooms", folder / "store", "--every", 1, "--points", 1024)
-    _run("prepare", folder / "objects", folder / "labelled", "--labels")
-    store, labelled, pretrained, finetuned = (
-        folder / name for name in ("store", "labelled", "pretrained", "finetuned")
+    """Train and evaluate without end; each turn like the one before.
+
+    The verbs are called as functions: a command line is read once a process, and its parser remembers each.
+    """
+    rooms, objects, store, labelled, pretrained, finetuned = (
+        folder / name for name in ("rooms", "objects", "store", "labelled", "pretrained", "finetuned")
     )
+    with _quiet():
+        data.world("scannet", rooms, count=4, frames=20, workers=1)
+        data.world("modelnet40", objects, count=4, workers=1)
+        data.prepare(rooms, store, every=1, points=1024)
+        data.prepare(objects, labelled, labels=True)
     while True:
-        _run("pretrain", "quickstart", "--data", store, "--heldout", store, "--out", pretrained, "--epochs", 2)
-        _run(
-            *("finetune", "classification-small", "--data", labelled, "--init", pretrained),
-            *("--out", finetuned, "--epochs", 4),
-        )
-        _run("evaluate", finetuned, "--data", labelled, "--workers", 1)
+        with _quiet():
+            training.pretrain("quickstart", store, heldout=store, out=pretrained, epochs=2)
+            training.finetune("classification-small", labelled, str(pretrained), finetuned, epochs=4)
+            training.evaluate(finetuned, labelled, workers=1)
         shutil.rmtree(pretrained)
         shutil.rmtree(finetuned)
         yield
 
 
-def _run(*arguments: object) -> None:
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
     with contextlib.redirect_stdout(io.StringIO()):
-        pointdistill([str(argument) for argument in arguments])
+        yield
 
 
 def sample(began: float) -> Sample:
@@ -130,6 +133,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=45)
     parser.add_argument("--out", type=Path, help="a file for the samples, a JSON line each")
     asked = parser.parse_args()
+    keep_large_blocks()
     samples, began = [], time.monotonic()
     with tempfile.TemporaryDirectory(prefix="pointdistill-soak-") as folder:
         for _ in turns(Path(folder)):

@@ -7,6 +7,7 @@ import os
 import secrets
 import tokenize
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePath
@@ -20,6 +21,8 @@ from pointdistill.errors import DataError
 T = TypeVar("T")
 UNREADABLE_ARRAY = (OSError, ValueError, OverflowError, EOFError, SyntaxError, tokenize.TokenError, MemoryError)
 """What numpy raises for files that are no .npy, and for damaged ones."""
+_UNREADABLE_ZIP = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, KeyError)
+"""What the standard library raises for damaged zip files, encrypted ones, and ones of kinds it does not know."""
 UNREADABLE_IMAGE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 """What pillow raises for files that are no images, damaged ones, and ones of absurd size."""
 LOCK = ".lock"
@@ -162,7 +165,7 @@ def read_arrays(path: Path, remedy: str) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (*UNREADABLE_ARRAY, *_UNREADABLE_ZIP) as error:
         raise DataError(path, f"not a readable .npz ({error})", remedy) from error
 
 

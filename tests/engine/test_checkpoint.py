@@ -1,5 +1,7 @@
 """What a run goes on from: two checkpoints, so that one may be damaged."""
 
+import gc
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from pointdistill.console import console
 from pointdistill.engine.checkpoint import delete_checkpoints, previous, resume, save_checkpoint
 from pointdistill.engine.optim import adamw
 from pointdistill.errors import CheckpointError, RecipeError
+from pointdistill.tensors import load_tensors, save_tensors
 
 
 def state(seed: int):
@@ -98,3 +101,27 @@ def test_what_cannot_be_read_back_takes_nobodys_place(path, monkeypatch):
     with pytest.raises(CheckpointError, match="is damaged"):
         save_checkpoint(path, *state(4), "mine", step="4")
     assert resumed(path) == 3 and previous(path).exists()
+
+
+def test_every_kind_of_number_and_shape_comes_back(tmp_path):
+    kinds = (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16)
+    given = {str(kind): torch.arange(6).view(2, 3).to(kind) for kind in (*kinds, torch.int8, torch.uint8, torch.bool)}
+    given |= {"none": torch.zeros(0, 4), "one": torch.tensor(2.5)}
+    save_tensors(tmp_path / "a.safetensors", given, {"words": "a"}, verify=True)
+    found, header = load_tensors(tmp_path / "a.safetensors")
+    assert header == {"words": "a"} and found.keys() == given.keys()
+    for name, value in given.items():
+        assert found[name].dtype == value.dtype and torch.equal(found[name], value)
+
+
+def test_reading_loses_no_memory(tmp_path):
+    save_tensors(tmp_path / "a.safetensors", {str(number): torch.zeros(300) for number in range(50)}, {})
+    load_tensors(tmp_path / "a.safetensors")
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for _ in range(20):
+        load_tensors(tmp_path / "a.safetensors")
+    gc.collect()
+    grown = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert grown < 20_000  # 50 tensors, 20 times: less than 20 bytes each

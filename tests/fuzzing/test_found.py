@@ -1,11 +1,16 @@
 """What malformed files have shown, one by one: each once ended in a foreign error, or asked for more than it holds."""
 
+import io
 import json
+import struct
+import zipfile
+import zlib
 
 import numpy as np
 import pytest
 import torch
 
+import build_labelled
 import build_objects
 import build_rgbd
 import build_scannet
@@ -15,11 +20,13 @@ from pointdistill.datasets import layouts
 from pointdistill.datasets.modelnet40 import read_modelnet40
 from pointdistill.datasets.scannet import read_scene, read_split
 from pointdistill.errors import CheckpointError, DataError
-from pointdistill.files import is_below, is_plain
+from pointdistill.files import is_below, is_plain, read_arrays, write_arrays
 from pointdistill.io.off import read_off
 from pointdistill.io.ply import read_vertices
 from pointdistill.io.pth import read_checkpoint
+from pointdistill.labelled import open_labelled
 from pointdistill.models.checkpoints import load_backbone, save_backbone
+from pointdistill.prepared_labels import prepare_labels
 from pointdistill.tensors import load_tensors, save_tensors
 
 
@@ -115,6 +122,48 @@ def test_lists_of_shapes_elsewhere(tmp_path):
         (tmp_path / "modelnet40_shape_names.txt").write_text(f"chair\n{name}\n")
         with pytest.raises(DataError, match="is no name below its folder"):
             read_modelnet40(tmp_path, "train")
+
+
+@pytest.mark.parametrize("splits", [None, [1], "train", 5])
+def test_stores_of_labels_without_splits(tmp_path, splits):
+    root = build_labelled.write_modelnet(tmp_path / "modelnet", per_class=1)
+    prepare_labels(root, tmp_path / "store")
+    path = tmp_path / "store" / "manifest.json"
+    content = {**json.loads(path.read_text()), "splits": splits}
+    path.write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
+    with pytest.raises(DataError, match=r"manifest\.json: is not what a preparation writes"):
+        open_labelled(tmp_path / "store", "train")
+
+
+@pytest.mark.parametrize("damage", ["header", "deflate", "encrypted", "method"])
+def test_arrays_that_are_none(tmp_path, damage):
+    path = tmp_path / "a.npz"
+    write_arrays(path, {"x": np.zeros((30, 3), np.float32)}, compress=damage == "deflate")
+    content = bytearray(path.read_bytes())
+    if damage == "header":
+        content = content.replace(b"'<f4'", b"',f4'")
+        content = _with_checksum(content)
+    elif damage == "deflate":
+        content[60:64] = b"\xff\xff\xff\xff"
+    for signature, flags, method in ((b"PK\x03\x04", 6, 8), (b"PK\x01\x02", 8, 10)):
+        at = content.index(signature)
+        if damage == "encrypted":
+            content[at + flags] |= 1
+        elif damage == "method":
+            content[at + method] = 99
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.npz: not a readable \.npz"):
+        read_arrays(path, "Write it again.")
+
+
+def _with_checksum(content: bytearray) -> bytearray:
+    """A zip file of one stored member with that member's right CRC-32."""
+    with zipfile.ZipFile(io.BytesIO(content)) as file:
+        member = file.infolist()[0]
+    name, extra = struct.unpack_from("<HH", content, member.header_offset + 26)
+    begins = member.header_offset + 30 + name + extra
+    right = struct.pack("<I", zlib.crc32(content[begins : begins + member.file_size]))
+    return content.replace(struct.pack("<I", member.CRC), right)
 
 
 def test_images_elsewhere(tmp_path):
