@@ -151,7 +151,7 @@ def kill_and_compare(command: Command, folder: Path, kills: int, seed: int = 0) 
         while dealt < kills and in_this < max(5, kills // 4):
             process = command.start(out)
             try:
-                process.wait(timeout=moments.uniform(0.1, 1.1) * whole)
+                process.wait(timeout=moments.uniform(0.05, 0.95) * whole)
                 if process.returncode:
                     _finished(process)
                 break

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from pointdistill.errors import DataError
-from pointdistill.files import is_temporary, read_arrays, read_json, write_arrays, write_atomic, write_json, write_text
+from pointdistill.files import (
+    exclusive,
+    is_temporary,
+    read_arrays,
+    read_json,
+    write_arrays,
+    write_atomic,
+    write_json,
+    write_text,
+)
 
 
 @pytest.mark.parametrize("sync", [True, False])
@@ -22,6 +31,13 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, sync):
         write_atomic(tmp_path / "a.txt", fail, sync)
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
     assert (tmp_path / "a.txt").read_text() == "old"
+
+
+def test_what_a_killed_run_was_writing_is_deleted(tmp_path):
+    (tmp_path / ".state.safetensors.12-ab.part").write_text("hal")
+    (tmp_path / "mine.part").write_text("mine")
+    with exclusive(tmp_path):
+        assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "mine.part"]
 
 
 def test_missing_folders_are_made_and_the_result_comes_back(tmp_path):

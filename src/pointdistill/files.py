@@ -171,7 +171,8 @@ def read_arrays(path: Path, remedy: str) -> dict[str, np.ndarray]:
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Only one run at a time writes to a folder; the lock goes with the process, however that ends.
+    """Only one run at a time writes to a folder; the lock goes with the process, however that ends. What killed runs
+    were writing into the folder itself is deleted.
 
     Raises:
         DataError: another run holds it, or it is no folder; the disk is full, closed to us, broken or taken away, any
@@ -181,6 +182,9 @@ def exclusive(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / LOCK).open("a") as file:
             _lock(file, folder)
+            for path in folder.iterdir():
+                if is_temporary(path) and path.name != LOCK:
+                    path.unlink(missing_ok=True)
             try:
                 yield
             except OSError as error:
