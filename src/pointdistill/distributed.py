@@ -4,10 +4,14 @@ With a single process everything here does nothing: sums are what was given, and
 equal weights and take equal steps; each computes its share of every batch.
 """
 
+import hashlib
 import os
+import re
+import secrets
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import cache
 from typing import Any
@@ -17,6 +21,7 @@ import torch.distributed as dist
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
+from pointdistill import stopping
 from pointdistill.console import console
 from pointdistill.errors import PointdistillError
 
@@ -24,6 +29,8 @@ _PATIENCE = timedelta(minutes=10)
 """How long a process waits for the others: longer than one of them may be busy with validation and files."""
 _TO_SPEAK = 2.0
 """Seconds between the failure of the first process and the end of the others, at which torchrun ends all at once."""
+_TO_LOOK = 0.05
+"""Seconds between two looks at who has come."""
 
 
 def started_by_torchrun() -> bool:
@@ -83,6 +90,7 @@ def processes(device: str) -> Iterator[str]:
     device = _own(device)
     try:
         store, number, count = next(dist.rendezvous("env://", timeout=_PATIENCE))
+        store = _of_this_start(store, number, count)
         dist.init_process_group(
             "gloo" if device == "cpu" else "nccl", timeout=_PATIENCE, store=store, rank=number, world_size=count
         )
@@ -93,7 +101,12 @@ def processes(device: str) -> Iterator[str]:
     quiet, console.quiet = console.quiet, number > 0
     try:
         yield device
+    except stopping.Stopped as stopped:  # all of them were, and leave together
+        if number > 0:
+            raise SystemExit(128 + stopped.number) from stopped
+        raise
     except Exception as error:
+        stopping.listen_no_more()  # torchrun asks all to stop once one has failed: that is not why this one leaves
         if _someone_spoke(store):
             time.sleep(_TO_SPEAK)
             raise SystemExit(2) from error
@@ -101,6 +114,25 @@ def processes(device: str) -> Iterator[str]:
     finally:
         console.quiet = quiet
         dist.destroy_process_group()
+
+
+def _of_this_start(store: Any, number: int, count: int) -> Any:
+    """The part of a store that these very processes share: torchrun keeps it when it starts processes again, and where
+    the dead ones were to be reached still stands there. (Its count of restarts is not the same on every host.)
+
+    Each writes a word of its own, and whose words it has read, until all have read the same: what holds a living
+    process's word was not written by dead ones.
+    """
+    here, read = ([f"pointdistill {what} {each}" for each in range(count)] for what in ("here", "read"))
+    store.set(here[number], secrets.token_hex(8))
+    deadline = time.monotonic() + _PATIENCE.total_seconds()
+    while time.monotonic() < deadline:
+        words = b" ".join(store.multi_get(here))
+        store.set(read[number], words.decode())
+        if set(store.multi_get(read)) == {words}:
+            return dist.PrefixStore(hashlib.sha256(words).hexdigest(), store)
+        time.sleep(_TO_LOOK)
+    raise RuntimeError(f"not all came within {_PATIENCE.total_seconds():.0f} s")
 
 
 def _own(device: str) -> str:
@@ -119,15 +151,24 @@ def _own(device: str) -> str:
 
 
 def _someone_spoke(store: Any) -> bool:
-    """Whether another process has failed before this one. The store outlives the processes: torchrun holds it."""
-    try:
-        return store.add("pointdistill failures", 1) > 1
-    except RuntimeError:
-        return False
+    """Whether another process has failed before this one. The store outlives the processes: torchrun holds it; where it
+    is on a host that is not reached any more, an answer would take a quarter of an hour."""
+    answers: list[int] = []
+
+    def ask() -> None:
+        with suppress(RuntimeError):
+            answers.append(store.add("pointdistill failures", 1))
+
+    asking = threading.Thread(target=ask, name="who-spoke", daemon=True)
+    asking.start()
+    asking.join(_TO_SPEAK)
+    return any(answer > 1 for answer in answers)
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+    """What an error says, without where in gloo's sources it was and what gloo advises."""
+    line = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return re.sub(r"\[/\S+:\d+\] ", "", line).partition(". This is typically")[0].rstrip(".")
 
 
 def _together(work: Callable[[], object]) -> None:

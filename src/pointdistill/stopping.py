@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
+_TORCHRUN = "TORCHELASTIC_RUN_ID"
+"""A variable that torchrun gives to those that it starts."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -36,6 +38,7 @@ class _State:
     asked: int | None = None
     within, deferred = False, False
     """In a block that defers; and not in a part of it that is left at once."""
+    leaving = False
 
 
 @contextmanager
@@ -48,7 +51,7 @@ def listening(signals: tuple[int, ...] = SIGNALS) -> Iterator[None]:
     try:
         yield
     finally:
-        _State.asked = None
+        _State.asked, _State.leaving = None, False
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -91,6 +94,11 @@ def interruptibly(work: Callable[[], None], before_leaving: Callable[[], None] |
         _State.deferred = True
 
 
+def listen_no_more() -> None:
+    """Who leaves for another reason is not hurried: `listening` hears nothing more."""
+    _State.leaving = True
+
+
 def asked() -> int | None:
     """The number of a signal that was deferred."""
     return _State.asked
@@ -104,6 +112,8 @@ def leave_if_asked(saved: str = "") -> None:
 
 def _heard(number: int, _: FrameType | None) -> None:
     first, _State.asked = _State.asked is None, number
+    if _State.leaving or (not first and _TORCHRUN in os.environ):
+        return  # torchrun hands on what batch systems send to all processes: twice is no hurry
     if not (first and _State.deferred):
         raise Stopped(number)
 
