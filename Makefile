@@ -46,14 +46,16 @@ test-offline: install-dev
 	unshare $(if $(filter-out 0,$(shell id -u)),--user --map-root-user) --net $(BIN)/python tests/test_offline.py \
 		$(BIN)/python -m pytest -m "not long" -n auto --dist loadfile --ignore tests/test_readme.py
 
-# Malformed files by the hundred thousand, commands killed fifty times each (docs/reliability.md).
-# make torture INPUTS=20000 KILLS=5 SEED=3
+# Malformed files by the hundred thousand, commands killed fifty times each, training for as long as is asked
+# (docs/reliability.md). make torture INPUTS=20000 KILLS=5 SEED=3 MINUTES=120
 INPUTS ?= 200000
 KILLS ?= 50
 SEED ?= 0
+MINUTES ?= 45
 torture: install-dev
 	cd tests && ../$(BIN)/python -m fuzzing.harness --inputs $(INPUTS) --seed $(SEED)
 	cd tests && ../$(BIN)/python killed.py --kills $(KILLS) --seed $(SEED)
+	cd tests && OMP_NUM_THREADS=1 ../$(BIN)/python soak.py --minutes $(MINUTES)
 
 lint: install-dev
 	$(BIN)/ruff check src tests benchmarks

@@ -20,7 +20,9 @@ class DataError(PointdistillError):
     def __init__(self, path: str | Path, problem: str, remedy: str, place: str | None = None):
         self.path, self.problem, self.remedy, self.place = Path(path), problem, remedy, place
         where = f"{path}, {place}" if place else f"{path}"
-        super().__init__(" ".join(f"{where}: {problem}. {remedy}".split()))
+        line = " ".join(f"{where}: {problem}. {remedy}".split())
+        # Names out of foreign files may hold what would move a terminal's cursor, or what no terminal can be sent.
+        super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line))
 
     def __reduce__(self):
         """Errors travel from worker processes to the one that talks to the user."""

@@ -128,7 +128,7 @@ def read_json(path: Path, remedy: str = "Delete it and run the command again") -
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(path, "no such file", remedy) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(path, f"is damaged ({error})", remedy) from error
 
 
@@ -163,8 +163,14 @@ def read_arrays(path: Path, remedy: str) -> dict[str, np.ndarray]:
         DataError: it is not there or damaged; `remedy` says what to do.
     """
     try:
+        with zipfile.ZipFile(path):  # numpy reads what is none as something else
+            pass
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+            arrays = {name: file[name] for name in file.files}
+        others = [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]
+        if others:
+            raise ValueError(f"{others[0][:40]!r} is no array")
+        return arrays
     except (*UNREADABLE_ARRAY, *_UNREADABLE_ZIP) as error:
         raise DataError(path, f"not a readable .npz ({error})", remedy) from error
 

@@ -48,7 +48,8 @@ class FrameLoader:
 
     Raises:
         RecipeError: no batch is full, or an augmentation that needs z up in the camera's frame.
-        DataError: frame "gravity", and nobody knows which way is up in the store.
+        DataError: frame "gravity", and nobody knows which way is up in the store; later, from its batches, a frame
+            without points, or with coordinates or targets that are not finite.
     """
 
     def __init__(
@@ -96,6 +97,12 @@ class FrameLoader:
         if self.frame == "gravity":
             turns = store.poses[chosen][:, :3, :3].astype(np.float64)
             matrices, shifts = turns @ matrices, np.einsum("fij,fj->fi", turns, shifts)
+        usable = np.isfinite(matrices).all((1, 2)) & np.isfinite(shifts).all(1)
+        usable &= (store.counts[chosen] > 0) & (store.counts[chosen] <= store.points.shape[1])
+        if not usable.all():
+            problem = "a frame without points, or with coordinates that are not finite"
+            place = f"frame {chosen[usable.argmin()]}"
+            raise DataError(store.path, problem, "Delete the store and prepare it again.", place)
         return matrices.astype(np.float32), shifts.astype(np.float32)
 
     def __len__(self) -> int:
@@ -124,6 +131,8 @@ class FrameLoader:
         elif self.views == 2:
             second, _ = self._clouds(chosen, "second sample", epoch)
         targets = torch.from_numpy(self.store.targets[chosen]).float()
+        if not math.isfinite(targets.sum().item()):  # no number of float16 is so large that a sum of them overflows
+            self.store.require_finite_targets(chosen)
         cells = None
         if self.cells is not None:
             found = [self._cells(index, taken) for index, taken in zip(chosen.tolist(), drawn, strict=True)]

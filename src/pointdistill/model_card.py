@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pointdistill.console import in_markdown
 from pointdistill.engine.pretrain import PROBED, in_words, is_figure, probed_of
 from pointdistill.teachers.small import IDENTITY as EMBEDDED_TEACHER
 
@@ -16,8 +17,8 @@ def model_card(card: dict[str, Any], result: dict[str, Any], processes: int) -> 
     """
     names = ["loss", *(name for name in result["curve"][-1] if is_figure(name))]
     columns = " | ".join(["loss", *(in_words(name) for name in names[1:])])
-    facts = "\n".join(f"| {name} | {value} |" for name, value in _facts(card, result, processes).items())
-    return f"""# A point-cloud backbone, pre-trained with the recipe {card["recipe"]["name"]}
+    facts = "\n".join(f"| {name} | {in_markdown(value)} |" for name, value in _facts(card, result, processes).items())
+    return f"""# A point-cloud backbone, pre-trained with the recipe {in_markdown(card["recipe"]["name"])}
 
 Made by pointdistill {card["version"]}. run.json holds every setting, log.jsonl the curves.
 

@@ -20,7 +20,7 @@ from pointdistill.datasets.scannet.layout import LABEL_TABLE, find_file, read_sp
 from pointdistill.datasets.scannet.scenes import BOX_CLASSES, Scene, has_labels, read_scene
 from pointdistill.datasets.shapenetpart import PartSet, read_shapenetpart
 from pointdistill.errors import DataError
-from pointdistill.files import exclusive, read_arrays, read_json, write_arrays, write_json
+from pointdistill.files import exclusive, is_plain, read_arrays, read_json, write_arrays, write_json
 from pointdistill.parallel import parallel_map
 
 FORMAT = 1
@@ -52,6 +52,8 @@ class SceneStore:
         return _choose(self.path, self.splits, split)
 
     def scene(self, name: str) -> Scene:
+        if not is_plain(name):
+            raise DataError(self.path / manifest.NAME, f"{name[:40]!r} is no name of a scan", manifest.AGAIN)
         return _load(self.path / f"{name}.npz", Scene)
 
     def scenes(self, split: str) -> list[Scene]:
@@ -253,7 +255,9 @@ def _prepare_shapes(
 
 
 def _open_shapes(out: Path, kind: str) -> ObjectStore:
-    return ObjectStore(out, _manifest(out, kind)["splits"], kind)
+    content = _manifest(out, kind)
+    with manifest.reading(out):
+        return ObjectStore(out, dict(content["splits"].items()), kind)
 
 
 def _manifest(path: Path, kind: str) -> dict[str, Any]:
@@ -311,6 +315,13 @@ def _save(path: Path, sample: Scene | ObjectSet | PartSet) -> None:
 
 def _load(path: Path, kind: type[Sample]) -> Sample:
     values: dict[str, Any] = read_arrays(path, _DELETE)
+    try:
+        return _sample(values, kind)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
+        raise DataError(path, f"does not hold what was prepared ({error})", _DELETE) from error
+
+
+def _sample(values: dict[str, Any], kind: type[Sample]) -> Sample:
     others = json.loads(str(values.pop("others")))
     if kind is PartSet:
         others["part_ids"] = [tuple(ids) for ids in others["part_ids"]]

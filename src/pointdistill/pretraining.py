@@ -11,7 +11,7 @@ from pointdistill.console import console, progress
 from pointdistill.distilled import MEAN_TARGET, METHOD, fill_method
 from pointdistill.engine.log import Report
 from pointdistill.engine.pretrain import figures_of, in_words, is_figure, pretrain, probed_of
-from pointdistill.errors import RecipeError
+from pointdistill.errors import DataError, RecipeError
 from pointdistill.files import exclusive, read_json, write_json, write_text
 from pointdistill.frame_pairs import FramePairs
 from pointdistill.loader import FrameLoader
@@ -39,13 +39,32 @@ SEEN = 512
 """Frames of the training store that are validated on where there is no other store."""
 
 
-def build_method(recipe: PretrainRecipe, store: FrameStore) -> Method:
-    """The recipe's method with freshly initialised weights (torch's default generator)."""
+def build_method(recipe: PretrainRecipe, store: FrameStore, statistics: TargetStatistics | None = None) -> Method:
+    """The recipe's method with freshly initialised weights (torch's default generator).
+
+    Args:
+        statistics: `target_statistics` of the two, where they are known.
+
+    Raises:
+        DataError: as `target_statistics`.
+    """
     backbone = PointTransformer(recipe.backbone)
+    return recipe.method.build(backbone, statistics or target_statistics(recipe, store))
+
+
+def target_statistics(recipe: PretrainRecipe, store: FrameStore) -> TargetStatistics | None:
+    """What a method is told of a store's targets; None of those that learn from no teacher.
+
+    Raises:
+        DataError: targets that are not finite, or the same in every frame.
+    """
     if not recipe.method.learns_from_teacher:
-        return recipe.method.build(backbone, None)
+        return None
     mean, std = (torch.as_tensor(part) for part in store.target_statistics())
-    return recipe.method.build(backbone, TargetStatistics(mean, std))
+    if not bool((std > 0).any()):
+        problem = "its targets are the same in every frame: there is nothing to learn"
+        raise DataError(store.path, problem, "Look at the teacher, or prepare more frames.")
+    return TargetStatistics(mean, std)
 
 
 def _cells(recipe: PretrainRecipe, store: FrameStore) -> CellsOf | None:
@@ -197,12 +216,13 @@ def run_pretrain(
     probe = probes and open_probes(probes, recipe, train_store, heldout_store, recipe.engine.epochs * len(loader))
     if probe is not None:
         card["probes"] = probe.about
+    statistics = target_statistics(recipe, train_store)
     if main:  # after all that may be refused
         _claim(Path(out), card)
     if before is not None:
         first = run_pretrain(before, data, heldout, Path(out) / FIRST, _called(FIRST, report), False, device, teacher)
     torch.manual_seed(recipe.engine.seed)
-    method = build_method(recipe, train_store)
+    method = build_method(recipe, train_store, statistics)
     assert isinstance(method, torch.nn.Module)
     if before is not None:
         _begin_with_tokenizer(method, Path(out) / FIRST / METHOD)

@@ -14,9 +14,11 @@ from jaxtyping import Float32, Int64, UInt16
 from PIL import Image
 
 from pointdistill.datasets.axes import Axis, to_z_up
+from pointdistill.datasets.coordinates import LARGEST, usable
 from pointdistill.datasets.recording import BrokenFrame, Frame, FrameReader, Recording, TruncatedRecording
+from pointdistill.datasets.rgbd.poses import is_rigid
 from pointdistill.errors import DataError
-from pointdistill.files import UNREADABLE_IMAGE, write_arrays
+from pointdistill.files import UNREADABLE_ARRAY, UNREADABLE_IMAGE, write_arrays
 from pointdistill.seeding import numpy_generator
 from pointdistill.store import HALF_RANGE
 from pointdistill.targets import DTYPE as TARGET_DTYPE
@@ -24,6 +26,8 @@ from pointdistill.teacher_calls import TeacherSpec, ask
 
 _STEPS = (1 << 16) - 1
 _JPEG_QUALITY = 90
+_NO_ARRAY = tuple(kind for kind in UNREADABLE_ARRAY if kind is not OSError)
+"""What a file says that holds something else; a disk that fails is another matter."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +91,9 @@ def _is_whole(path: Path, recording_bytes: int) -> bool:
             if file.testzip() is not None:
                 return False
         with np.load(path, allow_pickle=False) as part:
-            return int(part["recording_bytes"]) == recording_bytes
-    except (FileNotFoundError, zipfile.BadZipFile, KeyError):
+            readable = all(part[name] is not None for name in part.files)  # arrays of objects raise
+            return readable and int(part["recording_bytes"]) == recording_bytes
+    except (FileNotFoundError, zipfile.BadZipFile, KeyError, TypeError, *_NO_ARRAY):
         return False
 
 
@@ -105,7 +110,8 @@ def prepare_scan(job: ScanJob) -> None:
             if frames_missing:
                 _add_frames(job, reader, chunk, found)
             if targets_missing:
-                found.targets.append(ask(job.teacher, [image for _, image in chunk], job.targets_part))
+                names = [f"{job.recording.name} frame {frame.index}" for frame, _ in chunk]
+                found.targets.append(ask(job.teacher, [image for _, image in chunk], job.targets_part, names))
         if frames_missing:
             _write_frames(job, reader, found)
     if targets_missing:
@@ -147,6 +153,10 @@ def _add_frames(job: ScanJob, reader: FrameReader, chunk: list[tuple[Frame, Imag
     for frame, image in chunk:
         generator = numpy_generator(job.settings.seed, "points", job.recording.name, frame.index)
         points = frame_points(frame, reader, job.settings.points, generator)
+        if not usable(points).all() or (len(points) > 1 and np.ptp(points, 0).max() < 1e-6):
+            problem = f"its points are all in one place, not finite, or beyond {LARGEST:g} m"
+            remedy = "Look at the numbers of its depth camera: focal lengths, centre, units a metre."
+            raise DataError(getattr(job.recording, "path", job.recording.name), problem, remedy, f"frame {frame.index}")
         pose = frame.pose if turn is None else turn @ frame.pose
         found.rows.append({**quantise(points), "poses": pose, "frames": np.array(frame.index, np.int32)})
         if job.settings.keep_images:
@@ -165,6 +175,8 @@ def frame_points(
 def _why_unusable(frame: Frame, min_valid: float) -> str | None:
     if not np.isfinite(frame.pose).all():
         return "the pose is not finite"
+    if not (is_rigid(frame.pose) and usable(frame.pose).all()):
+        return "the pose is not a turn and a shift"
     valid = np.count_nonzero(frame.depth)
     if valid < max(min_valid * frame.depth.size, 1):
         return f"the depth is almost empty ({valid / frame.depth.size:.1%} valid)"
@@ -185,10 +197,11 @@ def unproject(
         intrinsics: focal lengths and centre in pixels, pixel centres at integers: u = fx x / z + cx.
     """
     row, column = np.divmod(pixels, depth.shape[1])
-    z = depth.reshape(-1)[pixels] / depth_shift
-    x = (column - intrinsics[0, 2]) / intrinsics[0, 0] * z
-    y = (row - intrinsics[1, 2]) / intrinsics[1, 1] * z
-    return np.stack([x, y, z], 1).astype(np.float32)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # of impossible cameras: whoever asks looks
+        z = depth.reshape(-1)[pixels] / depth_shift
+        x = (column - intrinsics[0, 2]) / intrinsics[0, 0] * z
+        y = (row - intrinsics[1, 2]) / intrinsics[1, 1] * z
+        return np.stack([x, y, z], 1).astype(np.float32)
 
 
 def quantise(points: Float32[np.ndarray, "points 3"]) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from pointdistill import manifest, targets
 from pointdistill.errors import DataError
-from pointdistill.files import UNREADABLE_ARRAY
+from pointdistill.files import UNREADABLE_ARRAY, is_plain
 
 FORMAT = 2
 HALF_RANGE = 1 << 15
@@ -107,6 +107,8 @@ class FrameStore:
     def _open(cls, path: Path, teacher: str | None, verify: bool) -> "FrameStore":
         content = frames_manifest(path)
         for name, entry in content["files"].items():
+            if not is_plain(name):
+                raise DataError(path / manifest.NAME, f"{name[:40]!r} is no file of a store", manifest.AGAIN)
             _check_file(path / name, entry, verify)
         fields = SHAPE_FIELDS if content["kind"] == "shapes" else FIELDS
         arrays = {name: _map(path / f"{name}.npy", content["files"][f"{name}.npy"]) for name in fields}
@@ -197,7 +199,11 @@ class FrameStore:
     def target_statistics(
         self, indices: Int[np.ndarray, "chosen"] | None = None
     ) -> tuple[Float32[np.ndarray, "prefix dim"], Float32[np.ndarray, "prefix dim"]]:
-        """Mean and standard deviation of the targets over some frames (all, unless told)."""
+        """Mean and standard deviation of the targets over some frames (all, unless told).
+
+        Raises:
+            DataError: a frame has targets that are not finite.
+        """
         chosen = np.arange(len(self)) if indices is None else np.asarray(indices)
         total = np.zeros(self.target_shape)
         squares = np.zeros(self.target_shape)
@@ -205,9 +211,19 @@ class FrameStore:
         for rows in np.array_split(chosen, -(-len(chosen) // 1024)):
             total += self.targets[rows].sum(0, dtype=np.float64)
         mean = total / len(chosen)
+        if not np.isfinite(mean).all():
+            self.require_finite_targets(chosen)
         for rows in np.array_split(chosen, -(-len(chosen) // 1024)):
             squares += ((self.targets[rows] - mean) ** 2).sum(0)
         return mean.astype(np.float32), np.sqrt(squares / len(chosen)).astype(np.float32)
+
+    def require_finite_targets(self, indices: Int[np.ndarray, "chosen"]) -> None:
+        """Raises DataError naming the first of these frames that has a target which is NaN or infinite."""
+        for index in np.asarray(indices).tolist():
+            if not np.isfinite(self.targets[index]).all():
+                place = f"frame {index} ({self.scan_of(index)} {self.frames[index]})"
+                path = targets.folder_of(self.path, self.teacher) / targets.ARRAY
+                raise DataError(path, "its targets are not finite numbers", manifest.AGAIN, place)
 
 
 def frames_manifest(path: Path) -> dict[str, Any]:

@@ -18,7 +18,8 @@ DTYPE = "float16"
 
 def folder_of(store: Path, teacher: Mapping[str, Any]) -> Path:
     """Where a store keeps the targets of a teacher, which is described by its identity and weights_hash."""
-    return store / FOLDER / f"{slug(teacher['identity'])}-{teacher['weights_hash'][:12]}"
+    digits = re.sub(r"[^0-9A-Za-z]", "-", teacher["weights_hash"][:12])  # a class of a user's may call it anything
+    return store / FOLDER / f"{slug(teacher['identity'])}-{digits}"
 
 
 def slug(identity: str) -> str:

@@ -1,7 +1,7 @@
 """A teacher in a worker: described when it travels, made once a process, asked by one thread at a time."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,24 +58,40 @@ def forget_teachers() -> None:
         _teachers.clear()
 
 
-def ask(spec: TeacherSpec, images: list[Image.Image], where: Path) -> Float16[np.ndarray, "images prefix dim"]:
+def ask(
+    spec: TeacherSpec, images: list[Image.Image], where: Path, names: Sequence[str] = ()
+) -> Float16[np.ndarray, "images prefix dim"]:
     """The teacher's targets of some images, from one thread of computation whoever asks.
 
     Threads of one process (a dask worker may run several tasks) take turns: no teacher promises to be safe in more than
     one, and the number of torch's threads is the process's.
 
+    Args:
+        where: the file that the targets are for.
+        names: what the images are of, for errors.
+
     Raises:
-        DataError: the teacher made here is another, or its targets are not what they should be; `where` is named.
+        DataError: the teacher made here is another, or its targets are not what they should be; `where` is named, and
+            the first image whose targets are not finite.
     """
     with _lock, torch_threads(1), torch.inference_mode(), np.errstate(over="ignore"):  # too large: said below
-        targets = _teacher(spec, where).targets(images).float().cpu().numpy().astype(np.float16)
+        teacher = _teacher(spec, where)
+        try:
+            targets = teacher.targets(images).float().cpu().numpy().astype(np.float16)
+        except DataError as error:
+            if not names:
+                raise
+            problem = f"{error.problem} (asked about {names[0]} to {names[-1]})"
+            raise DataError(error.path, problem, error.remedy, error.place) from error
     expected = (len(images), *spec.target_shape)
     if targets.shape != expected:
         problem = f"teacher {spec.identity} gave targets {targets.shape} where {expected} belong"
         raise DataError(where, problem, "Its target_shape must be what it returns.")
-    if not np.isfinite(targets).all():
+    finite = np.isfinite(targets).all((1, 2))
+    if not finite.all():
         problem = f"teacher {spec.identity} gave targets that are not finite, or beyond float16"
-        raise DataError(where, problem, "Look at its weights, or scale its targets down.")
+        place = names[int(finite.argmin())] if names else None
+        raise DataError(where, problem, "Look at its weights, or scale its targets down.", place)
     return targets
 
 

@@ -20,7 +20,7 @@ from pointdistill.datasets import layouts
 from pointdistill.datasets.modelnet40 import read_modelnet40
 from pointdistill.datasets.scannet import read_scene, read_split
 from pointdistill.errors import CheckpointError, DataError
-from pointdistill.files import is_below, is_plain, read_arrays, write_arrays
+from pointdistill.files import is_below, is_plain, read_arrays, read_json, write_arrays
 from pointdistill.io.off import read_off
 from pointdistill.io.ply import read_vertices
 from pointdistill.io.pth import read_checkpoint
@@ -133,6 +133,19 @@ def test_stores_of_labels_without_splits(tmp_path, splits):
     path.write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
     with pytest.raises(DataError, match=r"manifest\.json: is not what a preparation writes"):
         open_labelled(tmp_path / "store", "train")
+
+
+def test_files_of_arrays_that_are_something_else(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros(3))
+    (tmp_path / "a.npy").rename(tmp_path / "a.npz")
+    with zipfile.ZipFile(tmp_path / "b.npz", "w") as file:
+        file.writestr("notes.txt", "words")
+    for name in "ab":
+        with pytest.raises(DataError, match=rf"{name}\.npz: not a readable \.npz"):
+            read_arrays(tmp_path / f"{name}.npz", "Write it again.")
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    with pytest.raises(DataError, match=r"deep\.json: is damaged"):
+        read_json(tmp_path / "deep.json")
 
 
 @pytest.mark.parametrize("damage", ["header", "deflate", "encrypted", "method"])

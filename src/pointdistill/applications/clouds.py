@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pointdistill import targets
 from pointdistill.datasets.axes import Axis, to_z_up
+from pointdistill.datasets.coordinates import usable
 from pointdistill.errors import DataError
 from pointdistill.files import UNREADABLE_ARRAY
 from pointdistill.geometry import to_unit_sphere
@@ -39,7 +40,7 @@ def read_cloud(path: str | Path) -> Float32[np.ndarray, "points 3"]:
     ending = path.suffix.lower()
     if ending == ".ply":
         vertices = read_vertices(path)
-        return np.stack([vertices[axis] for axis in "xyz"], 1).astype(np.float32)
+        return _single(np.stack([vertices[axis] for axis in "xyz"], 1))
     if ending == ".npy":
         return _read_npy(path)
     if ending in COLUMNS:
@@ -95,7 +96,8 @@ def training_form(
     name: str | Path = "point cloud",
 ) -> tuple[Float[Tensor, "1 count 3"], Float[np.ndarray, "3"], float]:
     """A cloud as the loader hands clouds to pre-training: turned, its mean at the origin, in the unit sphere, a draw
-    of `count` points (always the same one). Points that are not finite are left out.
+    of `count` points (always the same one). Points that are not finite, or so far off that they were never measured
+    (`datasets.coordinates.usable`), are left out.
 
     Args:
         points: any unit; one view of a depth camera is what pre-training knows.
@@ -112,8 +114,8 @@ def training_form(
     Raises:
         DataError: too few (finite) points, or all in one place.
     """
-    rows = np.asarray(points, np.float32)
-    rows = rows[np.isfinite(rows).all(1)]
+    rows = np.asarray(points)
+    rows = rows[usable(rows)].astype(np.float32)
     if len(rows) < least:
         raise DataError(name, f"has {len(rows)} finite points", f"Give one of {least} or more")
     rows = rows @ turn(up, frame).T
@@ -139,9 +141,17 @@ def _read_npy(path: Path) -> Float32[np.ndarray, "points 3"]:
         raise DataError(path, "no such file", "Name an existing one") from None
     except UNREADABLE_ARRAY as error:
         raise DataError(path, f"not a readable .npy ({error})", "Write it with numpy.save") from None
+    if not isinstance(array, np.ndarray):
+        raise DataError(path, "an archive of arrays", "Give one array, written with numpy.save")
     if array.ndim != 2 or array.shape[1] < 3 or array.dtype.kind not in "fiu":
         raise DataError(path, f"is {array.dtype} {array.shape}", "Give numbers of shape (points, 3 or more)")
-    return array[:, :3].astype(np.float32)
+    return _single(array[:, :3])
+
+
+def _single(points: np.ndarray) -> Float32[np.ndarray, "points 3"]:
+    """In single precision, where what is too large for it becomes infinite."""
+    with np.errstate(over="ignore"):
+        return points.astype(np.float32)
 
 
 def _read_text(path: Path, delimiter: str | None) -> Float32[np.ndarray, "points 3"]:

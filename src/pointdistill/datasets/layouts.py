@@ -14,7 +14,7 @@ from pointdistill.datasets.scannet import layout as scannet
 from pointdistill.datasets.scanobjectnn import VARIANTS, ScanObjectNN, is_scanobjectnn
 from pointdistill.datasets.shapenet55 import is_shapenet55
 from pointdistill.errors import DataError
-from pointdistill.files import read_text
+from pointdistill.files import LONGEST_NAME, read_text
 
 ALL = "all"
 _DEFAULT_SPLIT = "train"
@@ -193,11 +193,15 @@ def image_recordings(root: Path) -> list[FolderRecording]:
     """All recordings that are folders of images: `root` itself, or those up to two levels below it, sorted by name.
 
     Raises:
-        DataError: two of the same name, or one whose description is wrong.
+        DataError: two of the same name, one whose name files cannot be called after, or whose description is wrong.
     """
     formats = dict(_FORMATS)
     found = [formats[layout].recording(folder, _name(root, folder)) for layout, folder in _image_folders(root)]
     found.sort(key=lambda recording: recording.name)
+    for recording in found:
+        if len(recording.name) > LONGEST_NAME:
+            problem = f"its path below {root} makes a name of {len(recording.name)} characters"
+            raise DataError(recording.path, problem, f"Rename its folders: {LONGEST_NAME} are the most.")
     for one, next_one in pairwise(found):
         if one.name == next_one.name:
             raise DataError(next_one.path, f"would have the name of {one.path}", "Rename one of these folders.")

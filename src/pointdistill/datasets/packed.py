@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pointdistill.datasets.coordinates import LARGEST, usable
 from pointdistill.datasets.objects import Shape, too_few
 from pointdistill.errors import DataError
 from pointdistill.io.h5 import read_h5
@@ -37,9 +38,9 @@ def walk_file(path: Path, classes: tuple[str, ...], points: int | None) -> Itera
     else:
         for row, (cloud, label) in enumerate(zip(data[:, :points, :3], labels, strict=True)):
             place = f"shape {row}"
-            finite = np.isfinite(cloud).all(1)
-            if not finite.all():
-                yield DataError(path, f"point {finite.argmin()} is not finite", _AGAIN, place)
+            good = usable(cloud)
+            if not good.all():
+                yield DataError(path, f"point {good.argmin()} is not finite, or beyond {LARGEST:g}", _AGAIN, place)
             elif not 0 <= label < len(classes):
                 problem = f"label {label} is none of the {len(classes)} classes"
                 yield DataError(path, problem, "Restore the list of classes, or the file.", place)

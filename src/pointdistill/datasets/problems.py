@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pointdistill.datasets.coordinates import LARGEST, usable
 from pointdistill.datasets.objects import ObjectSet, too_few
 from pointdistill.datasets.scannet import Scene
 from pointdistill.datasets.shapenetpart import PartSet
@@ -17,7 +18,7 @@ _AGAIN = "Mend or remove it, and prepare the data again."
 
 
 def object_problems(split: ObjectSet, where: str | Path, minimum: int = 1) -> Iterator[DataError]:
-    """Labels outside the class list, clouds of fewer than `minimum` points, coordinates that are not finite."""
+    """Labels outside the class list, clouds of fewer than `minimum` points, coordinates that are not `usable`."""
     for name, label, cloud in zip(split.names, split.labels, split.points, strict=True):
         place = f"object {name}"
         if not 0 <= label < len(split.classes):
@@ -28,7 +29,7 @@ def object_problems(split: ObjectSet, where: str | Path, minimum: int = 1) -> It
 
 
 def part_problems(split: PartSet, where: str | Path, minimum: int = 1) -> Iterator[DataError]:
-    """Unknown categories, part labels of other categories, too few points, coordinates that are not finite."""
+    """Unknown categories, part labels of other categories, too few points, coordinates that are not `usable`."""
     rows = zip(split.points, split.parts, split.counts, split.categories, split.names, strict=True)
     for index, (cloud, parts, count, category, name) in enumerate(rows):
         place = f"shape {index} ({name})"
@@ -46,7 +47,7 @@ def part_problems(split: PartSet, where: str | Path, minimum: int = 1) -> Iterat
 
 
 def scene_problems(scene: Scene, where: str | Path, minimum: int = 1, boxes: bool = True) -> Iterator[DataError]:
-    """Too few vertices, coordinates that are not finite, and (unless `boxes` is off) boxes without a size."""
+    """Too few vertices, coordinates that are not `usable`, and (unless `boxes` is off) boxes without a size."""
     place = f"scene {scene.name}"
     if len(scene.points) < minimum:
         yield DataError(where, f"has only {len(scene.points)} vertices of {minimum}", _AGAIN, place)
@@ -60,9 +61,10 @@ def scene_problems(scene: Scene, where: str | Path, minimum: int = 1, boxes: boo
 
 
 def _not_finite(points: np.ndarray, where: str | Path, place: str, what: str = "point") -> Iterator[DataError]:
-    finite = np.isfinite(points).all(1)
-    if not finite.all():
-        count = int((~finite).sum())
+    good = usable(points)
+    if not good.all():
+        count = int((~good).sum())
         others = f" ({count} of {len(points)})" if count > 1 else ""
-        place = f"{place}, {what} {finite.argmin()}"
-        yield DataError(where, f"coordinates that are not finite numbers{others}", _AGAIN, place)
+        place = f"{place}, {what} {good.argmin()}"
+        problem = f"coordinates that are not finite numbers, or beyond {LARGEST:g}{others}"
+        yield DataError(where, problem, _AGAIN, place)

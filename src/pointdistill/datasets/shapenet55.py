@@ -15,13 +15,14 @@ import numpy as np
 from jaxtyping import Float32
 
 from pointdistill.console import track
+from pointdistill.datasets.coordinates import LARGEST, usable
 from pointdistill.datasets.objects import Shape, Up, too_few
 from pointdistill.errors import DataError
-from pointdistill.files import read_text
+from pointdistill.files import LONGEST_NAME, UNREADABLE_ARRAY, read_text
 
 CLOUDS = "shapenet_pc"
 LISTS = "ShapeNet-55"
-_LINE = re.compile(r"(?P<taxonomy>\d{8})-[^/\\]+\.npy")
+_LINE = re.compile(rf"(?P<taxonomy>\d{{8}})-[^/\\\0]{{1,{LONGEST_NAME}}}\.npy")
 _GET = (
     "Unpack ShapeNet55-34 as Point-BERT's DATASET.md says, or write an embedded one with "
     "`pointdistill world shapenet55`."
@@ -63,8 +64,8 @@ class ShapeNet55:
         return [self.root / LISTS / f"{split}.txt"]
 
     def clouds(self, split: str) -> list[Path]:
-        """The files that the split's list names, whether they are there or not."""
-        return [self.root / CLOUDS / name for _, name in self._lines(split)]
+        """The files that the split's list names, whether they are there or not; what is no such name is left out."""
+        return [self.root / CLOUDS / name for _, name in self._lines(split) if _LINE.fullmatch(name)]
 
     def walk(self, split: str, points: int | None = None) -> Iterator[Shape | DataError]:
         """Read a split: its shapes, y up as published, and an error for each problem, so that one pass finds them all.
@@ -82,7 +83,7 @@ class ShapeNet55:
         for number, name in track(lines, f"reading {split} shapes"):
             match = _LINE.fullmatch(name)
             if match is None:
-                yield DataError(path, f"{name!r} is no TAXONOMY-MODEL.npy", _RESTORE, f"line {number}")
+                yield DataError(path, f"{name[:60]!r} is no TAXONOMY-MODEL.npy", _RESTORE, f"line {number}")
             elif name in seen:
                 yield DataError(path, f"{name} is listed a second time", "Take the line out.", f"line {number}")
             else:
@@ -111,19 +112,18 @@ def read_cloud(path: Path) -> Float32[np.ndarray, "points 3"]:
     """The points of one shape, in its own axes and unit.
 
     Raises:
-        DataError: it is not there, no array of three numbers a row, or a number is not finite.
+        DataError: it is not there, no array of three numbers a row, or a number is not finite or far too large.
     """
     if not path.is_file():
         raise DataError(path, "no such file", _GET)
     try:
-        rows = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        rows = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped, it cannot be larger than the file
+    except UNREADABLE_ARRAY as error:
         raise DataError(path, f"not a readable .npy array ({error})", _GET) from None
     if not isinstance(rows, np.ndarray) or rows.ndim != 2 or rows.shape[1] != 3 or rows.dtype.kind != "f":
         found = f"{rows.dtype} {rows.shape}" if isinstance(rows, np.ndarray) else "an archive of arrays"
         raise DataError(path, f"holds {found} where (points, 3) floating-point numbers belong", _GET)
-    rows = rows.astype(np.float32)
-    finite = np.isfinite(rows).all(1)
-    if not finite.all():
-        raise DataError(path, f"point {int(finite.argmin())} is not finite", _GET)
-    return rows
+    good = usable(rows)
+    if not good.all():
+        raise DataError(path, f"point {int(good.argmin())} is not finite, or beyond {LARGEST:g}", _GET)
+    return np.array(rows, np.float32)

@@ -17,12 +17,14 @@ from jaxtyping import Float32, Int64
 from pointdistill.console import track
 from pointdistill.datasets.axes import y_up_to_z_up
 from pointdistill.errors import DataError
+from pointdistill.files import is_plain, read_text
 from pointdistill.io.columns import scan_columns
 
 _GET = (
     "Unpack shapenetcore_partanno_segmentation_benchmark_v0_normal.zip there, or write an embedded one with "
     "`pointdistill world`."
 )
+_RESTORE = "Restore the official list."
 
 OFFICIAL_PARTS: dict[str, tuple[int, ...]] = {
     "Airplane": (0, 1, 2, 3),
@@ -154,6 +156,8 @@ def walk_shapenetpart(root: str | Path, split: str) -> Iterator[PartShape | Data
         if folder not in folders:
             remedy = "Restore the official lists."
             yield DataError(list_path, f"{folder} is not in synsetoffset2category.txt", remedy, f"shape {shape}")
+        elif not is_plain(shape):
+            yield DataError(list_path, f"{shape[:40]!r} is no name of a shape", _RESTORE)
         elif folder not in empty:
             category = folders[folder]
             yield from _shape(root / folder / f"{shape}.txt", category, part_table[category])
@@ -167,10 +171,13 @@ def _categories(root: Path) -> dict[str, str]:
     if not path.is_file():
         raise DataError(path, "no such category list", _GET)
     folders = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(read_text(path, _RESTORE).splitlines(), 1):
         name, _, folder = line.strip().rpartition("\t" if "\t" in line else " ")
         if line.strip() and not name:
-            raise DataError(path, "not a category and a folder", "Restore the official list.", f"line {number}")
+            raise DataError(path, "not a category and a folder", _RESTORE, f"line {number}")
+        if name and not (is_plain(name.strip()) and is_plain(folder.strip())):  # files are called after the category
+            problem = f"{line.strip()[:40]!r} is no category and the name of a folder"
+            raise DataError(path, problem, _RESTORE, f"line {number}")
         if name:
             folders[folder.strip()] = name.strip()
     return folders
@@ -183,7 +190,7 @@ def _part_table(root: Path, categories: tuple[str, ...]) -> tuple[dict[str, tupl
         try:
             table = json.loads(path.read_text(encoding="utf-8"))
             named = {category: {int(i): str(n) for i, n in entry["parts"].items()} for category, entry in table.items()}
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             remedy = 'It must be {category: {"parts": {part id: part name}}}.'
             raise DataError(path, "not a table of parts", remedy) from None
     else:
@@ -211,8 +218,8 @@ def _split(root: Path, split: str) -> list[tuple[Path, str, str]]:
             entries += [(path, *str(shape).split("/")[-2:]) for shape in shapes]
         except FileNotFoundError:
             raise DataError(path, "no such split list", _GET) from None
-        except (ValueError, TypeError):
-            raise DataError(path, "not a JSON list of shapes", "Restore the official list.") from None
+        except (ValueError, TypeError, RecursionError):
+            raise DataError(path, "not a JSON list of shapes", _RESTORE) from None
     if not entries or any(len(entry) != 3 for entry in entries):
         path = root / "train_test_split"
         raise DataError(path, f"the {split} list is empty or not <folder>/<shape>", "Restore the official lists.")

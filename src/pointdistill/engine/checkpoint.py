@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from pointdistill.console import console
-from pointdistill.errors import CheckpointError, RecipeError
+from pointdistill.errors import CheckpointError, RecipeError, TrainingDiverged
 from pointdistill.tensors import load_tensors, save_tensors
 
 
@@ -16,7 +16,11 @@ def save_checkpoint(
     """Write the training state atomically, with the run's identity and what else it needs to go on.
 
     The one before stays beside it (`previous`): the new one takes its place once it was read back.
+
+    Raises:
+        TrainingDiverged: a weight is NaN or infinite; what is there stays.
     """
+    require_finite_weights(module, path)
     written = _beside(path, "new")
     save_tensors(written, training_state(module, optimizer), {"identity": identity, **progress}, verify=True)
     if path.exists():
@@ -43,13 +47,23 @@ def resume(
             if candidate == there[-1]:
                 remedy = "Delete the folder's checkpoints to begin anew"
                 raise CheckpointError(candidate, error.problem, remedy) from error
-            console.print(f"{candidate}: {error.problem}; going on from the checkpoint before it", soft_wrap=True)
+            said = f"{candidate}: {error.problem}; going on from the checkpoint before it"
+            console.print(said, markup=False, soft_wrap=True)
             continue
         if metadata.get("identity") != identity:
             raise RecipeError(f"{path.parent}: holds {foreign}. Choose another output folder, or delete this one")
         restore_training_state(module, optimizer, tensors)
         return metadata
     return {}
+
+
+def require_finite_weights(module: nn.Module, path: Path) -> None:
+    """Raises TrainingDiverged where a weight or buffer is NaN or infinite, which finite losses and gradients do not
+    rule out; `path` is where the last good ones are, if anywhere."""
+    for name, value in module.state_dict().items():
+        if value.is_floating_point() and not bool(value.isfinite().all()):
+            kept = "the last good checkpoint is kept" if path.exists() else "no checkpoint yet"
+            raise TrainingDiverged(f"{path.parent}: weights are not finite ({name}); {kept}. Lower the learning rate")
 
 
 def previous(path: Path) -> Path:

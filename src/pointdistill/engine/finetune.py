@@ -14,7 +14,7 @@ import torch
 
 from pointdistill import __version__, stopping
 from pointdistill.batch import pinned
-from pointdistill.engine.checkpoint import delete_checkpoints, resume, save_checkpoint
+from pointdistill.engine.checkpoint import delete_checkpoints, require_finite_weights, resume, save_checkpoint
 from pointdistill.engine.log import Report, RunLog, read_log
 from pointdistill.engine.optim import adam, adamw, backward, cosine_with_warmup, set_learning_rate
 from pointdistill.engine.watch import FiniteWatch
@@ -110,7 +110,8 @@ def finetune(
         test), steps, seconds, seed, config, identity.
 
     Raises:
-        TrainingDiverged: the loss or a gradient is NaN or infinite, with the step; the last checkpoint is kept.
+        TrainingDiverged: the loss, a gradient (with the step) or a weight is NaN or infinite; the last checkpoint is
+            kept.
         RecipeError: `out` holds a run with other settings.
         Stopped: a signal asked for the end (`stopping.listening`); what was trained so far is saved.
         DataError: data that the task cannot use.
@@ -187,6 +188,7 @@ def finetune(
                         )
                     note = f"loss {losses.total.item():.3f}"
                 report(done, config.steps, note)
+        require_finite_weights(model, out / CHECKPOINT)
         trained = time.monotonic() - started
         test = task.evaluate(model, data.test, seed)
     result = _result(out, identity, task, config, seed, test, trained)

@@ -1,6 +1,7 @@
 """The pre-training loop."""
 
 import json
+import math
 import time
 import warnings
 from collections.abc import Callable
@@ -255,14 +256,19 @@ def _require_finite(bad: tuple[int, float, float] | None, out: Path) -> None:
 def _validate(method: Method, module: torch.nn.Module, batches: Batches, device: str, kind: str) -> dict[str, float]:
     module.eval()
     figures = method.validate(batch.to(device) for batch in batches.epoch(0))
-    return {f"{kind}_{name}": value for name, value in figures.items()}
+    return {f"{kind}_{name}": value for name, value in _measured(figures).items()}
+
+
+def _measured(figures: dict[str, float]) -> dict[str, float]:
+    """Without those that are none (R^2 of targets that do not vary): the log's JSON has no word for them."""
+    return {name: value for name, value in figures.items() if math.isfinite(value)}
 
 
 def _probe(probe: Probe, method: Method) -> dict[str, float]:
     """The probe's figures, from the main process; the evaluation mode there needs nobody else."""
     began = time.perf_counter()
     assert method.backbone is not None  # a first stage without one is not probed
-    figures = probe.figures(method.backbone) if distributed.is_main() else {}
+    figures = _measured(probe.figures(method.backbone)) if distributed.is_main() else {}
     distributed.wait_for_all()
     return {**figures, "probe_seconds": round(time.perf_counter() - began, 2)}
 

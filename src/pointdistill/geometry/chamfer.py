@@ -1,4 +1,5 @@
-"""Chamfer distances between point sets, differentiable in both."""
+"""Chamfer distances between point sets, differentiable in both. A cloud with a coordinate that is NaN or infinite is at
+no finite distance from any: a training that has diverged sees it in its loss."""
 
 import torch
 from jaxtyping import Float, Int
@@ -34,7 +35,10 @@ def _offsets(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _nearest(a: Tensor, b: Tensor) -> tuple[Int[Tensor, "batch first"], Int[Tensor, "batch second"]]:
+    if not (a.shape[1] and b.shape[1]):
+        raise ValueError(f"no distance between clouds of {a.shape[1]} and {b.shape[1]} points")
     if a.shape[1] * b.shape[1] > _SMALL:
+        a, b = a.detach().nan_to_num(), b.detach().nan_to_num()  # who is nearest then does not matter
         return knn(a, b, 1)[..., 0], knn(b, a, 1)[..., 0]
     distances = squared_distances(a, b)
     return distances.argmin(2), distances.argmin(1)

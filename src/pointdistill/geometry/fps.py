@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from pointdistill.geometry.finite import finite
 from pointdistill.geometry.threads import map_threads
 
 NEAR_ORIGIN = 1e-3
@@ -32,7 +33,7 @@ def farthest_point_sample(
             index 0. For networks that were trained with PointNet++'s CUDA kernel, which takes these points for padding.
 
     Raises:
-        ValueError: `count` or `start` does not fit the number of points.
+        ValueError: `count` or `start` does not fit the number of points, or (CPU) a coordinate is not finite.
 
     Source: paper section 3.1 (eq. 1); Eldar et al. 1997. Point-MAE calls PointNet++'s kernel, which skips points near
     the origin; here every point counts unless asked otherwise.
@@ -47,6 +48,8 @@ def farthest_point_sample(
         points = points.float()
     if points.device.type != "cpu":
         return _sample_torch(points, count, start, skip_near_origin)
+    if not finite(points):
+        raise ValueError("cannot choose among points whose coordinates are not finite")
     buckets = _buckets()
     if buckets is not None:
         return _sample_buckets(buckets, points.numpy(), count, start, skip_near_origin)

@@ -6,6 +6,7 @@ from jaxtyping import Float, Int
 from scipy.spatial import KDTree
 from torch import Tensor
 
+from pointdistill.geometry.finite import finite
 from pointdistill.geometry.threads import map_threads
 
 _MATRIX_ELEMENTS = 1 << 26  # at most this many distances at once on a GPU (256 MB in float32)
@@ -35,6 +36,8 @@ def knn(
     if not 1 <= k <= available:
         raise ValueError(f"cannot find {k} neighbours in clouds of {available} points")
     queries, points = queries.detach(), points.detach()
+    if points.device.type == "cpu" and not (finite(queries) and finite(points)):
+        raise ValueError("cannot look for neighbours of coordinates that are not finite")
     if by_index or points.device.type != "cpu":
         return _knn_matrix(queries, points, k, by_index)
     clouds = list(zip(queries.double().numpy(), points.double().numpy(), strict=True))

@@ -17,7 +17,14 @@ class UnitSphere(NamedTuple):
 
 
 def to_unit_sphere(points: Float[Tensor, "batch points 3"]) -> UnitSphere:
-    """Clouds shifted to their mean and divided by their radius."""
+    """Clouds shifted to their mean and divided by their radius. Points that are all in one place come to lie at 0; a
+    coordinate that is NaN or infinite makes its cloud NaN, and so large ones that their squares are not finite.
+
+    Raises:
+        ValueError: clouds without points.
+    """
+    if not points.shape[1]:
+        raise ValueError("clouds of 0 points have no centre")
     centre = points.mean(1, keepdim=True)
     shifted = points - centre
     radius = shifted.norm(dim=-1).amax(1)[:, None, None].clamp_min(1e-6)

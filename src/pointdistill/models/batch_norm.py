@@ -40,10 +40,15 @@ class BatchNorm(nn.BatchNorm1d):
         In training the statistics of the linear layer's output follow from the mean and the covariance of what it
         reads: its output is not gone through for them, which pays where `x` has few channels. A constant, the linear
         layer's bias, gets the gradient that it has: none.
+
+        Raises:
+            ValueError: training, and a single column or none in all.
         """
         # In double precision: little work, on which all that follows depends. Autocast leaves it alone.
         linear, start = weight.double(), 0.0 if bias is None else bias.double()
         if self.training:
+            if not distributed.is_active() and x.shape[0] * x.shape[2] < 2:  # as torch's own says it
+                raise ValueError(f"Expected more than 1 value per channel when training, got input size {x.size()}")
             before, covariance, count = _moments(x.double())
             mean, variance = linear @ before + start, (linear @ covariance * linear).sum(1)
             self._remember(mean.detach(), variance.detach() * (count / (count - 1)))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pointdistill.errors import CheckpointError
 from pointdistill.files import write_json
-from pointdistill.models.fitting import fitted
+from pointdistill.models.fitting import fitted, require_finite
 from pointdistill.models.point_transformer import BackboneConfig, PointTransformer
 from pointdistill.tensors import load_tensors, save_tensors
 from pointdistill.typed_json import read_typed
@@ -45,7 +45,7 @@ def read_backbone_config(path: Path) -> BackboneConfig:
 def _config(metadata: dict[str, str], path: Path) -> BackboneConfig:
     try:
         return read_typed(BackboneConfig, json.loads(metadata["config"]))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(
             path, "its header holds no backbone configuration", "Give a backbone.safetensors written by pointdistill"
         ) from error
@@ -63,7 +63,7 @@ def load_backbone_weights(backbone: PointTransformer, path: Path) -> None:
     """Fill a backbone with a file's weights.
 
     Raises:
-        CheckpointError: the file is damaged, or its tensors do not fit this architecture.
+        CheckpointError: the file is damaged, its tensors do not fit this architecture, or are not finite.
     """
     path = _locate(Path(path))
     tensors, _ = load_tensors(path)
@@ -78,4 +78,5 @@ def load_backbone_weights(backbone: PointTransformer, path: Path) -> None:
             f"(expected {expected.get(first)}, found {found.get(first)})",
             "Create the backbone with the sizes in the backbone.json beside the file",
         )
+    require_finite(tensors, path, "Fetch or write it again")
     backbone.load_state_dict(tensors)

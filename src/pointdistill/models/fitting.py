@@ -32,7 +32,7 @@ def fitted(
         remedy: what the user can do.
 
     Raises:
-        CheckpointError: the settings make no network, or another one.
+        CheckpointError: the settings make no network, or another one; or weights that are not finite.
     """
     problem = f"does not fit {described}"
     if any(depth > len(tensors) for depth in _depths(settings)):
@@ -47,11 +47,19 @@ def fitted(
             sizes = [None if each is None else tuple(each) for each in (wanted.get(first), found.get(first))]
             problem += f": {len(differing)} tensors differ, first {first} (expected {sizes[0]}, found {sizes[1]})"
             raise CheckpointError(path, problem, remedy)
+        require_finite(tensors, path, remedy)
         module = build()
         module.load_state_dict(dict(tensors))
     except (RuntimeError, ValueError, TypeError, ArithmeticError, AssertionError) as error:
         raise CheckpointError(path, f"{problem} ({error})", remedy) from error
     return module
+
+
+def require_finite(tensors: Mapping[str, Tensor], path: Path, remedy: str) -> None:
+    """Raises CheckpointError naming the first weights that are NaN or infinite: all that is said with them would be."""
+    for name, value in tensors.items():
+        if value.is_floating_point() and not bool(value.float().isfinite().all()):
+            raise CheckpointError(path, f"holds weights that are NaN or infinite ({name})", remedy)
 
 
 def _depths(settings: object) -> list[int]:

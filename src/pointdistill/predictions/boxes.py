@@ -12,6 +12,7 @@ from pointdistill.datasets.scannet import DETECTION_CLASSES, Scene, class_names
 from pointdistill.files import write_text
 from pointdistill.geometry.boxes import corners
 from pointdistill.io.ply import write_ply
+from pointdistill.predictions.clouds import file_of
 from pointdistill.tasks.detection import Detection, Detections
 
 BEAM = 0.02
@@ -47,12 +48,13 @@ def write_boxes(folder: Path, task: Detection, scene: Scene, found: Detections) 
             for name, box in zip(class_names(scene.box_classes[true].tolist()), scene.boxes[true], strict=True)
         ],
     }
-    write_text(folder / f"{scene.name}.boxes.json", json.dumps(content, indent=1) + "\n", sync=False)
+    write_text(file_of(folder, scene.name, ".boxes.json"), json.dumps(content, indent=1) + "\n", sync=False)
     palette = {info.nyu40: info.colour for info in DETECTION_CLASSES}
     colours = [palette.get(task.classes[int(label)], TRUE_COLOUR) for label in found.classes[order]]
     boxes = np.concatenate([found.boxes[order], scene.boxes[true]]).astype(np.float32)
     quality = np.concatenate([found.scores[order], np.ones(true.sum())]).astype(np.float32)
-    write_ply(folder / f"{scene.name}.boxes.ply", *beams(boxes, [*colours, *[TRUE_COLOUR] * int(true.sum())], quality))
+    shades = [*colours, *[TRUE_COLOUR] * int(true.sum())]
+    write_ply(file_of(folder, scene.name, ".boxes.ply"), *beams(boxes, shades, quality))
 
 
 def box_as_json(box: Float[np.ndarray, " box"]) -> dict[str, Any]:

@@ -7,11 +7,25 @@ from jaxtyping import Int
 
 from pointdistill.datasets.scannet import Scene
 from pointdistill.datasets.shapenetpart import PartSet
+from pointdistill.errors import DataError
+from pointdistill.files import is_plain
 from pointdistill.io.ply import write_ply
 from pointdistill.predictions.examples import semantic_colours
 from pointdistill.report.payload import CLASS_COLOURS
 from pointdistill.tasks.part_segmentation import LabelledShape
 from pointdistill.tasks.semantic_segmentation import SemanticSegmentation
+
+
+def file_of(folder: Path, name: str, ending: str) -> Path:
+    """The file of a scan or shape, whose name is the data set's.
+
+    Raises:
+        DataError: a name that would lead out of the folder, or that no file can have.
+    """
+    if not is_plain(name):
+        remedy = "Rename it in the data set, and prepare that again."
+        raise DataError(folder, f"no file can be called after {name[:40]!r}", remedy)
+    return folder / f"{name}{ending}"
 
 
 def write_labelled_scene(
@@ -21,12 +35,12 @@ def write_labelled_scene(
     ids = np.array(task.classes, np.int32)
     truth = np.where(np.isin(scene.semantic, ids), scene.semantic, 0).astype(np.int32)
     colours = semantic_colours(task)[predicted]
-    write_ply(folder / f"{scene.name}.ply", _vertices(scene.points, colours, truth, ids[predicted], truth > 0))
+    write_ply(file_of(folder, scene.name, ".ply"), _vertices(scene.points, colours, truth, ids[predicted], truth > 0))
 
 
 def write_coloured_scene(folder: Path, scene: Scene) -> None:
     """Write SCAN.ply: the scene in its own colours, to lie under its boxes."""
-    write_ply(folder / f"{scene.name}.ply", _coloured(scene.points, scene.colours))
+    write_ply(file_of(folder, scene.name, ".ply"), _coloured(scene.points, scene.colours))
 
 
 def write_labelled_shape(folder: Path, split: PartSet, row: int, shape: LabelledShape) -> None:
@@ -36,8 +50,8 @@ def write_labelled_shape(folder: Path, split: PartSet, row: int, shape: Labelled
     place = {part: index for index, part in enumerate(split.part_ids[category])}
     colours = CLASS_COLOURS[[place[int(part)] % len(CLASS_COLOURS) for part in shape.predicted]]
     truth, predicted = shape.true.astype(np.int32), shape.predicted.astype(np.int32)
-    name = f"{split.category_names[category]}_{split.names[row]}.ply"
-    write_ply(folder / name, _vertices(shape.points, colours, truth, predicted, np.ones(len(truth), bool)))
+    path = file_of(folder, f"{split.category_names[category]}_{split.names[row]}", ".ply")
+    write_ply(path, _vertices(shape.points, colours, truth, predicted, np.ones(len(truth), bool)))
 
 
 def _vertices(

@@ -1,7 +1,7 @@
 /* Draws the plots of analyses, with page.js's tools: kind -> (element, entry). */
 const drawAnalyses = (tools) => {
   "use strict";
-  const { state, find, bytes, points, pick, colour, initColour } = tools;
+  const { state, find, bytes, points, pick, plain, colour, initColour } = tools;
   const { flatLayout, axis, flatConfig, heading, spatialLayout, spatialConfig, cloudTrace } = tools;
   const numbers = (text) => new Uint32Array(bytes(text).buffer);
   const below = { orientation: "h", x: 0, y: -0.2, yanchor: "top", bgcolor: "transparent", font: { size: 12, color: colour("ink") } };
@@ -11,9 +11,9 @@ const drawAnalyses = (tools) => {
   /* R² in bars, a colour an initialisation; hatched where a regression reads frozen features. */
   function columns(element, spec) {
     const traces = spec.series.map((series) => ({
-      type: "bar", x: spec.labels, y: series.y, name: series.name,
+      type: "bar", x: spec.labels, y: series.y, name: plain(series.name),
       marker: { color: initColour(series.init), pattern: series.how === "ridge" ? { shape: "/", size: 5, fillmode: "replace" } : {} },
-      hovertemplate: `${spec.x} %{x}: %{y:.3f}<extra>${series.name}</extra>`,
+      hovertemplate: `${spec.x} %{x}: %{y:.3f}<extra>${plain(series.name)}</extra>`,
     }));
     if (spec.shares) {
       traces.push({
@@ -31,7 +31,7 @@ const drawAnalyses = (tools) => {
   }
 
   function maps(element, spec) {
-    const traces = spec.classes.map((name, kind) => {
+    const traces = spec.classes.map(plain).map((name, kind) => {
       const members = [...spec.labels.keys()].filter((index) => spec.labels[index] === kind);
       return {
         type: "scatter", mode: "markers", name, x: members.map((index) => spec.places[index][0]), y: members.map((index) => spec.places[index][1]),
@@ -63,10 +63,10 @@ const drawAnalyses = (tools) => {
           showlegend: false, marker: { size: 4, color: ink, opacity: 0.45 }, hoverinfo: "skip",
         },
         {
-          type: "scatter", mode: "lines+markers", x, y: series.points.map((point) => point.mean), name: series.name, legendgroup: series.name,
+          type: "scatter", mode: "lines+markers", x, y: series.points.map((point) => point.mean), name: plain(series.name), legendgroup: series.name,
           line: { color: ink, width: 2.4 }, marker: { size: 7 },
           customdata: series.points.map((point) => (point.std === null ? "one seed" : `± ${point.std.toFixed(2)}`)),
-          hovertemplate: `${series.name}, %{x:g} % of labels<br>%{y:.2f} %{customdata}<extra></extra>`,
+          hovertemplate: `${plain(series.name)}, %{x:g} % of labels<br>%{y:.2f} %{customdata}<extra></extra>`,
         },
       ];
     });

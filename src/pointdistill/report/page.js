@@ -36,6 +36,8 @@
     return [0, 1, 2].map((axis) => Float32Array.from({ length: count }, (_, i) => lower[axis] + step[axis] * raw[3 * i + axis]));
   };
   const rgb = (r, g, b) => `rgb(${r},${g},${b})`;
+  /* plotly reads tags in names and labels, links among them: text out of data has none. */
+  const plain = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
   const pick = (array, indices) => indices.map((index) => array[index]);
 
   /* ---- flat charts ---- */
@@ -47,7 +49,7 @@
   });
   const axis = (more) => ({ gridcolor: colour("grid"), linecolor: colour("line"), zeroline: false, automargin: true, ...more });
   const flatConfig = { responsive: true, displayModeBar: false };
-  const heading = (text) => ({ text, standoff: 6, font: { size: 12 } });
+  const heading = (text) => ({ text: plain(text), standoff: 6, font: { size: 12 } });
 
   function drawBars(element, spec) {
     const traces = [];
@@ -55,17 +57,18 @@
     spec.groups.forEach((group, at) => {
       const width = Math.min(0.24, 0.8 / group.bars.length);
       group.bars.forEach((bar, index) => {
+        const name = plain(bar.name);
         const x = at + (index - (group.bars.length - 1) / 2) * width;
         const ink = initColour(bar.init);
         const spread = bar.std === null ? "one seed" : `± ${bar.std.toFixed(2)}`;
         traces.push({
-          type: "scatter", mode: "markers", x: bar.figures.map(() => x + width * 0.34), y: bar.figures, name: bar.name, cliponaxis: false, showlegend: false, legendgroup: bar.init,
-          marker: { size: 5, color: ink, opacity: 0.5 }, hovertemplate: `${bar.name}<br>%{y:.2f}<extra></extra>`,
+          type: "scatter", mode: "markers", x: bar.figures.map(() => x + width * 0.34), y: bar.figures, name, cliponaxis: false, showlegend: false, legendgroup: bar.init,
+          marker: { size: 5, color: ink, opacity: 0.5 }, hovertemplate: `${name}<br>%{y:.2f}<extra></extra>`,
         }, {
-          type: "scatter", mode: "markers", x: [x], y: [bar.mean], name: bar.name, cliponaxis: false, showlegend: !named.has(bar.init), legendgroup: bar.init,
+          type: "scatter", mode: "markers", x: [x], y: [bar.mean], name, cliponaxis: false, showlegend: !named.has(bar.init), legendgroup: bar.init,
           marker: { size: 10, color: ink, symbol: bar.init === "scratch" ? "diamond" : "circle", line: { width: 1.5, color: colour("surface") } },
           error_y: { type: "data", array: [bar.std ?? 0], visible: bar.std !== null, color: ink, thickness: 2, width: 5 },
-          hovertemplate: `${bar.name}: mean %{y:.2f}<br>${spread}<extra></extra>`,
+          hovertemplate: `${name}: mean %{y:.2f}<br>${spread}<extra></extra>`,
         });
         named.add(bar.init);
       });
@@ -90,10 +93,10 @@
 
   function drawLines(element, spec) {
     const traces = spec.series.map((series) => ({
-      type: "scatter", mode: series.x.length < 30 && !series.thin ? "lines+markers" : "lines", x: series.x, y: series.y, name: series.name,
+      type: "scatter", mode: series.x.length < 30 && !series.thin ? "lines+markers" : "lines", x: series.x, y: series.y, name: plain(series.name),
       opacity: series.thin ? 0.35 : 1, marker: { size: 5 },
       line: { color: initColour(series.init), width: series.thin ? 1.2 : 2.4, dash: series.thin ? "solid" : dashes[series.init] ?? "solid" },
-      hovertemplate: `${series.name}<br>step %{x:,}: %{y:.4g}<extra></extra>`,
+      hovertemplate: `${plain(series.name)}<br>step %{x:,}: %{y:.4g}<extra></extra>`,
     }));
     const layout = flatLayout({
       margin: { l: 52, r: 16, t: 14, b: 44 }, hovermode: "closest",
@@ -228,7 +231,7 @@
       if (key === "right") return ["right", colour("right")];
       if (key === "wrong") return ["wrong", colour("miss")];
       if (key === none) return ["no label", colour("line")];
-      return [entry.names[key], rgb(...entry.colours[key])];
+      return [plain(entry.names[key]), rgb(...entry.colours[key])];
     };
     const keys = [...groups.keys()].sort((a, b) => (typeof a === "number" ? a - b : a < b ? -1 : 1));
     const traces = keys.map((key) => {
@@ -240,7 +243,7 @@
   }
 
   /* ---- controls ---- */
-  const tools = { state, find, bytes, points, pick, colour, initColour, flatLayout, axis, flatConfig, heading, spatialLayout, spatialConfig, cloudTrace };
+  const tools = { state, find, bytes, points, pick, plain, colour, initColour, flatLayout, axis, flatConfig, heading, spatialLayout, spatialConfig, cloudTrace };
   const analyses = drawAnalyses(tools);
   const redraw = {
     pipeline: () => drawPipeline(plotElement("pipeline"), data.pipeline[state.pipeline]),

@@ -137,6 +137,8 @@ class Results:
             raise DataError(
                 path, f"not JSON ({error.msg})", "Run again to write it anew.", f"line {error.lineno}"
             ) from error
+        except (ValueError, RecursionError) as error:  # digits without end, brackets without end
+            raise DataError(path, f"not JSON ({error})", "Run again to write it anew.") from error
         found = content.get("schema") if isinstance(content, dict) else None
         if found != SCHEMA:
             remedy = f"This version reads schema {SCHEMA}: use the version of pointdistill that wrote it, or run again."

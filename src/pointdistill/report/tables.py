@@ -8,6 +8,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from pointdistill.console import in_markdown
 from pointdistill.report.comparison import (
     INIT_NAMES,
     LINEAR_PROBE,
@@ -107,8 +108,8 @@ def markdown_table(results: Results) -> str:
     head = "| " + " | ".join(column.heading for column in shown) + " |"
     rule = "|" + "|".join("---:" if column.number else "---" for column in shown) + "|"
     count = len(shown[0].cells)
-    body = ["| " + " | ".join(_escape(column.cells[index]) for column in shown) + " |" for index in range(count)]
-    return "\n".join([head, rule, *body, "", *(f"{line}  " for line in captions(results))]).rstrip() + "\n"
+    body = ["| " + " | ".join(in_markdown(column.cells[index]) for column in shown) + " |" for index in range(count)]
+    return "\n".join([head, rule, *body, "", *(f"{in_markdown(line)}  " for line in captions(results))]).rstrip() + "\n"
 
 
 def _tests(results: Results) -> list[str]:
@@ -125,7 +126,3 @@ def _tests(results: Results) -> list[str]:
 def _significance(row: Line, against: str) -> str:
     test = (row.significance or {}).get(against)
     return "" if test is None else p_text(test.p).removeprefix("p ").removeprefix("= ").replace("< ", "<")
-
-
-def _escape(cell: str) -> str:
-    return cell.replace("|", "\\|").replace("\n", " ")

@@ -9,6 +9,7 @@ from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from pointdistill.console import in_markdown
 from pointdistill.metrics.significance import mean_std
 from pointdistill.report.comparison import difference_text, p_text
 from pointdistill.report.figures import in_words
@@ -158,11 +159,11 @@ def notes(result: TableResult) -> list[str]:
 
 def markdown(sheet: Sheet) -> str:
     """The whole sheet in Markdown."""
-    parts = [f"# {sheet.title}", ""]
+    parts = [f"# {in_markdown(sheet.title)}", ""]
     for number, grid in enumerate(sheet.grids):
-        parts += [] if number == 0 else [f"## {grid.title}", ""]
+        parts += [] if number == 0 else [f"## {in_markdown(grid.title)}", ""]
         parts += [*_markdown_grid(grid), ""]
-        parts += [*(f"- {note}" for note in sheet.notes), ""] if number == 0 else []
+        parts += [*(f"- {in_markdown(note)}" for note in sheet.notes), ""] if number == 0 else []
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -173,7 +174,7 @@ def _markdown_grid(grid: Grid) -> list[str]:
 
 
 def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(map(in_markdown, cells)) + " |"
 
 
 def print_sheet(sheet: Sheet, console: Console) -> None:

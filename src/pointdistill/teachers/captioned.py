@@ -16,7 +16,7 @@ from torch.nn import functional
 from pointdistill.console import track
 from pointdistill.datasets.captions import Caption, read_captions
 from pointdistill.errors import DataError
-from pointdistill.files import UNREADABLE_IMAGE, read_json, read_text, write_json
+from pointdistill.files import UNREADABLE_ARRAY, UNREADABLE_IMAGE, read_json, read_text, write_json
 from pointdistill.teachers.image_encoder import to_network_range
 from pointdistill.teachers.small import load_pixels
 from pointdistill.teachers.text import leave_out
@@ -75,7 +75,10 @@ def load_captioned_images(
         made_from.unlink(missing_ok=True)
         _decode(list(grouped), size, cache)
         write_json(made_from, sources)
-    pixels = np.load(cache, mmap_mode="r")
+    try:
+        pixels = np.load(cache, mmap_mode="r", allow_pickle=False)
+    except UNREADABLE_ARRAY as error:
+        raise DataError(cache, f"not a readable array ({error})", "Delete it: it is made again.") from None
     texts = [tuple(leave_out(text, unwanted) for text in texts) for texts in grouped.values()]
     return CaptionedImages(pixels, texts, _read_truth(Path(folder) / TRUTH, list(grouped)))
 
@@ -112,7 +115,7 @@ def _read_truth(path: Path, images: Sequence[Path]) -> list[frozenset[str]] | No
         try:
             entry = json.loads(line)
             truth[entry["file_name"]] = frozenset(entry["classes"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             remedy = 'Each line is {"file_name": ..., "classes": [...]}.'
             raise DataError(path, "not a line of truth", remedy, f"line {number}") from None
     found = [truth.get(str(image.relative_to(path.parent)), truth.get(image.name)) for image in images]

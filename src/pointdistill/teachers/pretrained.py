@@ -68,7 +68,8 @@ def load_settings(kind: Any, model: str, what: str, **options: Any) -> Any:
     source, local = source_of(model, what)
     with _quiet():
         try:
-            return kind.from_pretrained(source, local_files_only=local, **options)
+            # Else transformers asks on the terminal whether to run a folder's own code.
+            return kind.from_pretrained(source, local_files_only=local, trust_remote_code=False, **options)
         except Exception as error:  # whatever transformers raises about files that are not what it expects
             remedy = "Look at the folder." if local else "Look at the name and the connection, or name a folder."
             raise DataError(source, f"not readable as {what} ({_first_sentence(error)})", remedy) from error

@@ -22,11 +22,13 @@ from torch import Tensor
 
 from pointdistill.errors import CheckpointError, DataError
 from pointdistill.files import write_bytes, write_json
+from pointdistill.models.fitting import fitted
 from pointdistill.teachers.base import FrozenModule
 from pointdistill.teachers.image_encoder import to_network_range
 from pointdistill.teachers.language_model import caption_log_likelihood
 from pointdistill.teachers.networks import TeacherConfig, TeacherNetworks
 from pointdistill.teachers.text import Vocabulary
+from pointdistill.typed_json import read_typed
 
 IDENTITY = "pointdistill-small-clipcap-1"
 WEIGHTS, CONFIG = "teacher.safetensors", "teacher.json"
@@ -123,24 +125,33 @@ def load_small_teacher(path: str | Path | None = None) -> SmallTeacher:
     """
     folder = PACKAGED if path is None else Path(path)
     description = _read_description(folder / CONFIG)
-    config, vocabulary = _config(description["config"]), Vocabulary(tuple(description["words"]))
+    try:
+        config, vocabulary = _config(description["config"]), Vocabulary(tuple(description["words"]))
+    except (TypeError, ValueError, AttributeError) as error:
+        again = "Train or copy the teacher again."
+        raise DataError(folder / CONFIG, f"its sizes or words cannot be read ({error})", again) from None
     weights = folder / WEIGHTS
     try:
         content = weights.read_bytes()
         state = safetensors.torch.load(content)
     except FileNotFoundError:
         raise DataError(weights, "no such file", "Name a folder written by `pointdistill teacher train`.") from None
-    except safetensors.SafetensorError as error:
-        raise CheckpointError(weights, f"not a whole safetensors file ({error})", "Train or copy it again.") from None
+    except (safetensors.SafetensorError, ValueError, TypeError, KeyError, RuntimeError) as error:
+        said = str(error).partition("\n")[0]  # torch adds where in its own code
+        raise CheckpointError(weights, f"not a whole safetensors file ({said})", "Train or copy it again.") from None
     if hashlib.sha256(content).hexdigest() != description["weights_sha256"]:
         raise CheckpointError(
             weights, f"not the weights that {CONFIG} beside it was written for", "Train or copy both again."
         )
-    networks = TeacherNetworks(config, len(vocabulary))
-    expected = {name: tuple(value.shape) for name, value in networks.state_dict().items()}
-    if expected != {name: tuple(value.shape) for name, value in state.items()}:
-        raise CheckpointError(weights, "tensors of another architecture", f"Train again with this version's {CONFIG}.")
-    networks.load_state_dict(state)
+    remedy = f"Train again with this version's {CONFIG}."
+    networks = fitted(
+        lambda: TeacherNetworks(config, len(vocabulary)),
+        config,
+        state,
+        weights,
+        f"the architecture in {CONFIG}",
+        remedy,
+    )
     return SmallTeacher(networks, vocabulary, config)
 
 
@@ -150,7 +161,7 @@ def _read_description(path: Path) -> dict[str, Any]:
     except OSError as error:
         reason = error.strerror or "cannot be read"
         raise DataError(path, reason, "Name a folder written by `pointdistill teacher train`.") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(path, f"not JSON ({error})", "Train or copy the teacher again.") from None
     missing = {"identity", "weights_sha256", "config", "words"} - set(description)
     if missing:
@@ -162,7 +173,4 @@ def _read_description(path: Path) -> dict[str, Any]:
 
 def _config(entries: dict[str, Any]) -> TeacherConfig:
     known = {field.name for field in fields(TeacherConfig)} & set(entries)
-    values: dict[str, Any] = {
-        name: tuple(entries[name]) if isinstance(entries[name], list) else entries[name] for name in known
-    }
-    return TeacherConfig(**values)
+    return read_typed(TeacherConfig, {name: entries[name] for name in known})

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
+import safetensors
 import safetensors.torch
 import torch
 from torch import nn
@@ -182,7 +183,13 @@ def _stage(folder: Path, name: str, part: nn.Module, train: Callable[[], float])
     """Load the stage's weights into `part`, or train them and keep them. Returns the seconds the training took."""
     weights, record = folder / f"{name}.safetensors", folder / f"{name}.json"
     if weights.exists() and record.exists():
-        part.load_state_dict(safetensors.torch.load(weights.read_bytes()))
+        try:
+            part.load_state_dict(safetensors.torch.load(weights.read_bytes()))
+        except (safetensors.SafetensorError, ValueError, TypeError, KeyError, RuntimeError) as error:
+            said = str(error).partition("\n")[0]
+            raise DataError(
+                weights, f"not the weights of this stage ({said})", "Delete it: it is trained again."
+            ) from None
         return float(read_json(record, "Delete the folder")["seconds"])
     folder.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()

@@ -65,8 +65,10 @@ class UserTeacher:
         expected = (len(images), *self.target_shape)
         if tuple(found.shape) != expected:
             raise self._wrong(f"targets returned the shape {tuple(found.shape)} where {expected} belongs")
-        if not bool(found.isfinite().all()):
-            raise self._wrong("targets returned numbers that are not finite")
+        finite = found.isfinite().all(2).all(1)
+        if not bool(finite.all()):
+            which = f"first of image {int(finite.int().argmin()) + 1} of {len(images)}"
+            raise self._wrong(f"targets returned numbers that are not finite, {which}")
         return found.detach().float()
 
     def _text(self, member: str) -> str:

@@ -14,7 +14,7 @@ from pointdistill.datasets.modelnet40.classes import CLASSES, GET
 from pointdistill.datasets.objects import Shape, Up
 from pointdistill.datasets.packed import walk_file
 from pointdistill.errors import DataError
-from pointdistill.files import read_text
+from pointdistill.files import is_plain, read_text
 
 _NAMES = "shape_names.txt"
 _LIST = "{}_files.txt"
@@ -42,10 +42,13 @@ class Hdf5Files:
         path = self.root / _LIST.format(split)
         if not path.is_file():
             raise DataError(path, "no such split list", GET)
-        listed = [self.root / Path(line.strip()).name for line in read_text(path, GET).splitlines() if line.strip()]
+        listed = [Path(line.strip()).name for line in read_text(path, GET).splitlines() if line.strip()]
         if not listed:
             raise DataError(path, "the split list is empty", GET)
-        return listed
+        for name in listed:
+            if not is_plain(name):
+                raise DataError(path, f"{name[:40]!r} is no name of a file", "Restore the official lists.")
+        return [self.root / name for name in listed]
 
     def walk(self, split: str, points: int | None = None) -> Iterator[Shape | DataError]:
         for path in track(self.files(split), f"reading {split} shapes"):

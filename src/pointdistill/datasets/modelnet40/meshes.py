@@ -72,4 +72,5 @@ def sample_shape(path: Path, points: int) -> Float32[np.ndarray, "points 3"]:
     if cloud is None:
         raise DataError(path, "its faces have no area", "Mend the mesh, or take it away.")
     cloud -= cloud.mean(0)
-    return (cloud / np.linalg.norm(cloud, axis=1).max()).astype(np.float32)
+    radius = np.linalg.norm(cloud, axis=1).max()
+    return (cloud / (radius or 1.0)).astype(np.float32)  # a single point has none

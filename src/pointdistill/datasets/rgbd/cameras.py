@@ -1,13 +1,13 @@
 """The cameras of recordings that are folders of images, and the camera.json by which a user names others."""
 
 from dataclasses import dataclass, field, replace
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
 
+from pointdistill.datasets.coordinates import LARGEST
 from pointdistill.errors import DataError
 from pointdistill.files import read_json
 
@@ -98,6 +98,6 @@ def positive(value: Any, path: Path, place: str, remedy: str) -> float:
 
 
 def _number(value: Any, path: Path, place: str, remedy: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-        raise DataError(path, f"{value!r} is not a number", remedy, place)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
+        raise DataError(path, f"{str(value)[:40]!r} is not a number, or beyond {LARGEST:g}", remedy, place)
     return float(value)

@@ -7,9 +7,10 @@ import numpy as np
 from jaxtyping import Float32
 
 from pointdistill.datasets.axes import AXES, to_z_up
+from pointdistill.datasets.coordinates import usable
 from pointdistill.datasets.rgbd.cameras import Cameras, Pinhole, pinhole_of, positive
 from pointdistill.datasets.rgbd.contents import NO_POSE, Contents, FolderRecording
-from pointdistill.datasets.rgbd.images import Shot
+from pointdistill.datasets.rgbd.images import Shot, is_listed
 from pointdistill.datasets.rgbd.pairing import in_order, pair, unpaired
 from pointdistill.datasets.rgbd.poses import is_rigid, read_matrices
 from pointdistill.errors import DataError
@@ -98,8 +99,8 @@ class _Description:
             return [self.folder / name for name in pattern]
         try:
             found = in_order([path for path in self.folder.glob(pattern) if path.is_file()])
-        except (ValueError, NotImplementedError) as error:
-            raise self._wrong(field, f"{pattern!r} is no pattern below this folder ({error})") from None
+        except (ValueError, NotImplementedError, OSError) as error:
+            raise self._wrong(field, f"{pattern[:40]!r} is no pattern below this folder ({error})") from None
         if not found:
             raise self._wrong(field, f"{pattern!r} fits no file")
         return found
@@ -135,12 +136,12 @@ class _Description:
 
     def _colour_to_depth(self) -> Float32[np.ndarray, "4 4"]:
         try:
-            matrix = np.array(self._content.get("colour_to_depth", np.eye(4)), np.float32)
-        except (ValueError, TypeError):
-            matrix = np.zeros(0, np.float32)
-        if matrix.shape != (4, 4) or not is_rigid(matrix):
+            matrix = np.array(self._content.get("colour_to_depth", np.eye(4)), np.float64)
+        except (ValueError, TypeError, OverflowError):
+            matrix = np.zeros(0)
+        if matrix.shape != (4, 4) or not (usable(matrix).all() and is_rigid(matrix.astype(np.float32))):
             raise self._wrong("colour_to_depth", "is not 4 rows of 4 numbers that turn and shift")
-        return matrix
+        return matrix.astype(np.float32)
 
     def _check_names(self, field: str) -> None:
         """A pattern; or, where colour is a list, one as long: of files, and of nulls where a frame has no pose."""
@@ -154,6 +155,10 @@ class _Description:
         elif not isinstance(value, str) or not value or (self.lists and field == "depth"):
             expected = "a list of files, as 'colour' is" if self.lists else "a pattern of file names, or a list"
             raise self._wrong(field, f"{value!r} is not {expected}")
+        for name in value if isinstance(value, list) else [value]:
+            if name is not None and not is_listed(name):
+                what = "file" if isinstance(value, list) else "pattern"
+                raise self._wrong(field, f"{name[:40]!r} is no {what} below this folder")
 
     def _wrong(self, field: str, problem: str) -> DataError:
         return DataError(self.path, problem, _SEE, field)

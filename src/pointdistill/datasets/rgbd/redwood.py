@@ -144,6 +144,6 @@ def _json(path: Path) -> dict | None:
     """The object in a JSON file; None if it holds none."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None

@@ -71,6 +71,9 @@ def scan_names(root: str | Path) -> list[str]:
     names = sorted({path.stem for path in below if path.stem == path.parent.name})
     if not names:
         raise DataError(root, "holds no .sens recording", _GET)
+    for name in names:
+        if not is_plain(name):
+            raise DataError(root, f"{name[:40]!r} is no name of a scan", "Rename it.")
     return names
 
 

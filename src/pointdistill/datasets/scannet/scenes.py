@@ -175,5 +175,5 @@ def _json_field(path: Path, field: str) -> list:
         return json.loads(read_text(path, _AGAIN))[field]
     except json.JSONDecodeError as error:
         raise DataError(path, f"not JSON ({error.msg})", _AGAIN, f"line {error.lineno}") from None
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, RecursionError):
         raise DataError(path, f"has no field {field!r}", _AGAIN) from None

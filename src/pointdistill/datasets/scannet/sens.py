@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, UInt16
 
+from pointdistill.datasets.coordinates import LARGEST, usable
 from pointdistill.datasets.recording import BrokenFrame, RecordedFrame, TruncatedRecording, read_every
 from pointdistill.errors import DataError
 
@@ -88,8 +89,12 @@ class SensReader:
             raise DataError(self.path, problem, _AGAIN, place)
         if not (np.isfinite(self.depth_shift) and self.depth_shift > 0):
             raise DataError(self.path, f"depth shift {self.depth_shift} is impossible", _AGAIN, place)
-        usable = self.depth_intrinsics[[0, 1], [0, 1]]
-        if not (np.isfinite(self.depth_intrinsics).all() and (usable > 0).all()):
+        if not usable(np.stack([self.colour_intrinsics, self.colour_extrinsics, self.depth_extrinsics])).all():
+            raise DataError(self.path, f"a camera's numbers are not finite, or beyond {LARGEST:g}", _AGAIN, place)
+        if np.linalg.matrix_rank(self.depth_extrinsics) < 4:
+            raise DataError(self.path, "the depth camera's place is impossible", _AGAIN, place)
+        focal = self.depth_intrinsics[[0, 1], [0, 1]]
+        if not (usable(self.depth_intrinsics).all() and (focal > 0).all()):
             raise DataError(self.path, "the depth camera's focal lengths are impossible", _AGAIN, place)
 
     def read(self, index: int) -> RecordedFrame:

@@ -1,5 +1,6 @@
 """What analyses.js draws, as plain JSON values."""
 
+import html
 from typing import Any
 
 import numpy as np
@@ -117,7 +118,7 @@ def protocol_bars(found: ProtocolFigures) -> dict[str, Any]:
         for init, figures in inits.items():
             mean, std = mean_and_std(figures)
             bars.append({"init": init, "name": init_name(init), "figures": figures, "mean": mean, "std": std})
-        groups.append({"label": protocol, "bars": bars})
+        groups.append({"label": html.escape(protocol, quote=False), "bars": bars})
     return {"title": found.title, "groups": groups, "tuned": len(groups), "no_learning": None, "legend": True}
 
 
