@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+import build_las
 from fake_teacher import factory
 from pointdistill.applications.clouds import open_cloud, read_cloud, training_form, turn
 from pointdistill.errors import DataError
@@ -14,6 +15,7 @@ from pointdistill.prepare import prepare_frames
 from pointdistill.store import FrameStore
 
 POINTS = np.array([[0.5, -1, 2], [3, 4.25, -5], [1e-3, 0, 100]], np.float32)
+FAR = np.array([500_123.5, 5_000_321.25, 110])
 AXES = {"x": [1, 0, 0], "y": [0, 1, 0], "z": [0, 0, 1], "-x": [-1, 0, 0], "-y": [0, -1, 0], "-z": [0, 0, -1]}
 HEADER = "ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\nproperty float z\n"
 
@@ -34,7 +36,48 @@ def lines(separator, more=""):
 )
 def test_text_files(tmp_path, name, content):
     (tmp_path / name).write_text(content)
-    np.testing.assert_array_equal(read_cloud(tmp_path / name), POINTS)
+    np.testing.assert_array_equal(read_cloud(tmp_path / name).astype(np.float32), POINTS)
+
+
+def test_a_count_before_the_points(tmp_path):
+    (tmp_path / "cloud.pts").write_text(f"{len(POINTS)}\n" + lines(" ", " 12 255 0 7"))
+    np.testing.assert_array_equal(read_cloud(tmp_path / "cloud.pts").astype(np.float32), POINTS)
+    (tmp_path / "cloud.pts").write_text("3\n1 2 3\n4 five 6\n")
+    with pytest.raises(DataError, match="line 3: 'five' is not a number"):
+        read_cloud(tmp_path / "cloud.pts")
+
+
+def test_meshes(tmp_path):
+    (tmp_path / "a.obj").write_text("# a\nv 1 2 3\nvn 0 0 1\nv 4 5 6 0.1 0.2 0.3\nf 1 2 1\n")
+    (tmp_path / "a.off").write_text("OFF\n2 0 0\n1 2 3\n4 5 6\n")
+    for name in ("a.obj", "a.off"):
+        assert read_cloud(tmp_path / name).tolist() == [[1, 2, 3], [4, 5, 6]]
+
+
+@pytest.mark.parametrize("minor", [2, 4])
+def test_surveys(tmp_path, minor):
+    path, points = tmp_path / "a.las", POINTS.astype(np.float64) + FAR
+    build_las.write_las(path, points, minor, offset=(5e5, 5e6, 100))
+    np.testing.assert_allclose(read_cloud(path), points, atol=6e-4, rtol=0)
+    content = path.read_bytes()
+    for cut in (10, 200, 300, len(content) - 30):
+        path.write_bytes(content[:cut])
+        with pytest.raises(DataError, match=r"a\.las: (does not begin as|declares)"):
+            read_cloud(path)
+    path.write_bytes(content[:104] + bytes([content[104] | 128]) + content[105:])
+    with pytest.raises(DataError, match=r"a\.las: is compressed"):
+        read_cloud(path)
+
+
+def test_far_from_the_origin_nothing_is_lost():
+    """Coordinates of maps, millions of metres, a cloud of a metre."""
+    near = np.random.default_rng(0).random((200, 3))
+    for up in (None, "z", "-y"):
+        at, centre, radius = training_form(near, up, "gravity", 200)
+        far, far_centre, far_radius = training_form(near + FAR, up, "gravity", 200)
+        np.testing.assert_allclose(far, at, atol=1e-6)
+        assert far_radius == pytest.approx(radius, rel=1e-6)
+        np.testing.assert_allclose(far_centre - centre, turn(up, "gravity") @ FAR, atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float16, np.int32])
@@ -47,7 +90,12 @@ def test_arrays(tmp_path, dtype):
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("cloud.obj", b"", "no known kind"),
+        ("cloud.stl", b"", r"no known kind of point cloud. Give a \.ply, \.pcd"),
+        ("cloud.obj", b"f 1 2 3\n", "has no vertices"),
+        ("cloud.obj", b"v 1 2 3\nv 1 2\n", "line 2: a vertex without three numbers"),
+        ("absent.obj", None, "no such file"),
+        ("absent.las", None, "no such file"),
+        ("cloud.las", b"LASF", "does not begin as a survey"),
         ("cloud.npy", b"not an array", "not a readable .npy"),
         ("cloud.txt", b"1 2\n", "2 columns"),
         ("cloud.txt", b"1 2 3\n1 two 3\n", "line 2: 'two' is not a number"),

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 import build_labelled
+import build_las
 import build_objects
 import build_rgbd
 import build_scannet
@@ -91,6 +92,18 @@ def _clouds(folder: Path) -> Iterator[Target]:
     np.save(folder / "a.npy", points)
     np.save(folder / "b.npy", points.astype(np.float64))
     yield Target("npy clouds", (folder / "a.npy", folder / "b.npy"), read_cloud)
+    header = b"VERSION 0.7\nFIELDS x y z\nSIZE 4 4 4\nTYPE F F F\nWIDTH 30\nHEIGHT 1\nPOINTS 30\nDATA "
+    (folder / "a.pcd").write_bytes(header + b"binary\n" + points.tobytes())
+    packed = b"".join(bytes([29]) + points.T.tobytes()[at : at + 30] for at in range(0, 360, 30))
+    sizes = np.array([len(packed), 360], "<u4").tobytes()
+    (folder / "b.pcd").write_bytes(header + b"binary_compressed\n" + sizes + packed)
+    (folder / "c.pcd").write_bytes(header + b"ascii\n" + "\n".join(rows).encode())
+    yield Target("pcd", tuple(folder / f"{name}.pcd" for name in "abc"), read_cloud)
+    (folder / "a.obj").write_text("".join(f"v {row}\n" for row in rows))
+    yield Target("obj", (folder / "a.obj",), read_cloud)
+    for name, version in (("a.las", 2), ("b.las", 4)):
+        build_las.write_las(folder / name, points.astype(np.float64), version)
+    yield Target("las", (folder / "a.las", folder / "b.las"), read_cloud)
     (folder / "a.off").write_text(build_objects.box_off())
     (folder / "b.off").write_text(build_objects.box_off(glued=True, polygons=False))
     yield Target("off", (folder / "a.off", folder / "b.off"), read_off)

@@ -1,5 +1,7 @@
 """A user's point cloud as pre-training saw clouds: from a file, turned, centred, scaled, so many points."""
 
+import itertools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +17,10 @@ from pointdistill.errors import DataError
 from pointdistill.files import UNREADABLE_ARRAY
 from pointdistill.geometry import to_unit_sphere
 from pointdistill.io.columns import read_columns
+from pointdistill.io.las import read_las
+from pointdistill.io.obj import read_obj
+from pointdistill.io.off import read_off
+from pointdistill.io.pcd import read_pcd
 from pointdistill.io.ply import read_vertices
 from pointdistill.loader import draw_rows
 from pointdistill.seeding import numpy_generator
@@ -23,35 +29,31 @@ from pointdistill.store import FrameStore
 Frame = Literal["camera", "gravity"]
 Z_UP_TO_CAMERA = [[1, 0, 0], [0, 0, -1], [0, 1, 0]]
 """Rotation from z up to a level camera that looks along y: x right, y down, z forward."""
-COLUMNS = {".txt": None, ".xyz": None, ".pts": None, ".csv": ","}
-"""Endings of text files of numbers, and what separates them (None: white space, or commas where there are any)."""
 
 
-def read_cloud(path: str | Path) -> Float32[np.ndarray, "points 3"]:
+def read_cloud(path: str | Path) -> Float[np.ndarray, "points 3"]:
     """The points of a file, in its own frame and unit; colours, normals and faces are left alone.
 
     Args:
-        path: .ply, .npy of shape (points, 3 or more), or text with three or more columns (.txt, .xyz, .pts, .csv).
+        path: .ply, .pcd or .las; .npy of shape (points, 3 or more); text with three or more columns
+            (.txt, .xyz, .pts, .csv); or a mesh, of which the vertices are taken (.obj, .off).
+
+    Returns:
+        In double precision where the file may have it: maps' coordinates are millions of metres.
 
     Raises:
         DataError: no such file, an unknown ending, or something else in it.
     """
     path = Path(path)
-    ending = path.suffix.lower()
-    if ending == ".ply":
-        vertices = read_vertices(path)
-        return _single(np.stack([vertices[axis] for axis in "xyz"], 1))
-    if ending == ".npy":
-        return _read_npy(path)
-    if ending in COLUMNS:
-        return _read_text(path, COLUMNS[ending])
-    raise DataError(path, "no known kind of point cloud", f"Give a .ply, .npy, {', '.join(COLUMNS)}")
+    read = READERS.get(path.suffix.lower())
+    if read is None:
+        raise DataError(path, "no known kind of point cloud", f"Give a {', '.join(READERS)}")
+    return read(path)
 
 
 def cloud_files(folder: Path) -> list[Path]:
     """The files of a folder that `read_cloud` reads, by their names; folders below it are left alone."""
-    endings = {".ply", ".npy", *COLUMNS}
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in endings and path.is_file())
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in READERS and path.is_file())
 
 
 def open_store(path: Path) -> FrameStore:
@@ -60,7 +62,7 @@ def open_store(path: Path) -> FrameStore:
     return FrameStore.open(path, found[0].name if found else None)
 
 
-def open_cloud(path: str | Path, frame: int | None, reference: Frame) -> Float32[np.ndarray, "points 3"]:
+def open_cloud(path: str | Path, frame: int | None, reference: Frame) -> Float[np.ndarray, "points 3"]:
     """A cloud by what a command line names: a file, or a frame of a prepared store.
 
     Args:
@@ -115,15 +117,18 @@ def training_form(
         DataError: too few (finite) points, or all in one place.
     """
     rows = np.asarray(points)
-    rows = rows[usable(rows)].astype(np.float32)
+    rows = rows[usable(rows)]
     if len(rows) < least:
         raise DataError(name, f"has {len(rows)} finite points", f"Give one of {least} or more")
-    rows = rows @ turn(up, frame).T
+    # Far from the origin single precision has no millimetres: what has more is centred before.
+    origin = np.zeros(3) if rows.dtype == np.float32 else rows.mean(0, dtype=np.float64)
+    rows = (rows if rows.dtype == np.float32 else rows - origin).astype(np.float32) @ turn(up, frame).T
     sphere = to_unit_sphere(torch.from_numpy(rows)[None])
     if float(sphere.radius) <= 1e-6:
         raise DataError(name, "has all its points in one place", "Give one with an extent")
     chosen = draw_rows(numpy_generator(0, "cloud"), len(rows), count)
-    return sphere.points[:, torch.from_numpy(chosen)], sphere.centre[0, 0].numpy(), float(sphere.radius)
+    centre = sphere.centre[0, 0].numpy() + turn(up, frame).astype(np.float64) @ origin
+    return sphere.points[:, torch.from_numpy(chosen)], centre, float(sphere.radius)
 
 
 def turn(up: Axis | None, frame: Frame) -> Float32[np.ndarray, "3 3"]:
@@ -134,7 +139,16 @@ def turn(up: Axis | None, frame: Frame) -> Float32[np.ndarray, "3 3"]:
     return to_z if frame == "gravity" else np.array(Z_UP_TO_CAMERA, np.float32) @ to_z
 
 
-def _read_npy(path: Path) -> Float32[np.ndarray, "points 3"]:
+def _read_ply(path: Path) -> Float[np.ndarray, "points 3"]:
+    vertices = read_vertices(path)
+    return _floats(np.stack([vertices[axis] for axis in "xyz"], 1))
+
+
+def _read_off(path: Path) -> Float[np.ndarray, "points 3"]:
+    return read_off(path).vertices
+
+
+def _read_npy(path: Path) -> Float[np.ndarray, "points 3"]:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped, it cannot be larger than the file
     except FileNotFoundError:
@@ -145,23 +159,41 @@ def _read_npy(path: Path) -> Float32[np.ndarray, "points 3"]:
         raise DataError(path, "an archive of arrays", "Give one array, written with numpy.save")
     if array.ndim != 2 or array.shape[1] < 3 or array.dtype.kind not in "fiu":
         raise DataError(path, f"is {array.dtype} {array.shape}", "Give numbers of shape (points, 3 or more)")
-    return _single(array[:, :3])
+    return _floats(array[:, :3])
 
 
-def _single(points: np.ndarray) -> Float32[np.ndarray, "points 3"]:
-    """In single precision, where what is too large for it becomes infinite."""
-    with np.errstate(over="ignore"):
-        return points.astype(np.float32)
+def _floats(points: np.ndarray) -> Float[np.ndarray, "points 3"]:
+    """In single precision what fits into it, in double what may not."""
+    return points.astype(np.float32 if np.can_cast(points.dtype, np.float32) else np.float64)
 
 
-def _read_text(path: Path, delimiter: str | None) -> Float32[np.ndarray, "points 3"]:
+def _read_text(path: Path, delimiter: str | None = None) -> Float[np.ndarray, "points 3"]:
     try:
         with path.open(encoding="utf-8") as file:
-            first = next((line for line in file if line.strip()), "")
+            head = list(itertools.islice((line for line in file if line.strip()), 2))
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(path, f"not a readable text ({error})", "Name a text file of numbers in columns") from None
+    first = head[0] if head else ""
+    counts = len(head) == 2 and first.strip().isdigit()  # .pts: how many points follow
+    if counts:
+        first = head[1]
     delimiter = "," if "," in first else delimiter
     columns = len(first.split(delimiter))
     if columns < 3:
         raise DataError(path, f"{columns} columns where x, y, z belong", "Give three or more", "line 1")
-    return read_columns(path, columns, delimiter)[:, :3]
+    return read_columns(path, columns, delimiter, skip=int(counts), kind=np.float64)[:, :3]
+
+
+READERS: dict[str, Callable[[Path], Float[np.ndarray, "points 3"]]] = {
+    ".ply": _read_ply,
+    ".pcd": read_pcd,
+    ".las": read_las,
+    ".npy": _read_npy,
+    ".txt": _read_text,
+    ".xyz": _read_text,
+    ".pts": _read_text,
+    ".csv": _read_text,
+    ".obj": read_obj,
+    ".off": _read_off,
+}
+"""How files of each ending are read."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Num
+from jaxtyping import Float32, Float64, Num
 from torch import Tensor
 
 from pointdistill.applications.clouds import Frame, training_form, turn
@@ -47,7 +47,7 @@ class Embedding:
     """
 
     tokens: Float32[np.ndarray, "groups width"]
-    centres: Float32[np.ndarray, "groups 3"]
+    centres: Float64[np.ndarray, "groups 3"]
     pooled: Float32[np.ndarray, "twice_width"]
 
 
@@ -115,11 +115,11 @@ def embed_all(
 def _embedded(encoder: Encoder, prepared: list[tuple[Tensor, np.ndarray, float]], up: Axis | None) -> list[Embedding]:
     features = encoder.backbone(torch.cat([cloud for cloud, _, _ in prepared]))
     pooled = torch.cat([features.tokens.mean(1), features.tokens.max(1).values], dim=1)
-    back = turn(up, encoder.frame)
+    back = turn(up, encoder.frame).astype(np.float64)
     return [
         Embedding(
             features.tokens[number].numpy(),
-            (features.centres[number].numpy() * radius + centre) @ back,
+            (features.centres[number].double().numpy() * radius + centre) @ back,
             pooled[number].numpy(),
         )
         for number, (_, centre, radius) in enumerate(prepared)

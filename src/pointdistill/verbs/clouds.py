@@ -16,7 +16,7 @@ def caption(
     """Say in a sentence what a point cloud shows: predicted prefix -> the teacher's frozen language model.
 
     Args:
-        cloud: .ply, .npy, .txt, .xyz, .pts or .csv; or a store, with --frame.
+        cloud: .ply, .pcd, .las, .npy, .txt, .xyz, .pts, .csv, .obj or .off; or a store, with --frame.
         run: folder of a finished distillation.
         frame: which frame of the store.
         teacher: the run's teacher, as `prepare` takes it; default the embedded one.
@@ -39,7 +39,7 @@ def classify(
     """Say which label fits a point cloud best, without training: by the likelihood of each after the predicted prefix.
 
     Args:
-        cloud: .ply, .npy, .txt, .xyz, .pts or .csv; or a store, with --frame.
+        cloud: .ply, .pcd, .las, .npy, .txt, .xyz, .pts, .csv, .obj or .off; or a store, with --frame.
         run: folder of a finished distillation.
         labels: separated by commas, for instance chair,table,bed.
         frame: which frame of the store.
@@ -62,7 +62,7 @@ def embed(
     """Write a backbone's features of point clouds.
 
     Args:
-        clouds: .ply, .npy, .txt, .xyz, .pts or .csv; folders of such files; or stores: all their frames, or --frame.
+        clouds: files as `caption` takes them; folders of such files; or stores: all their frames, or --frame.
         backbone: backbone.safetensors, or the folder of a pre-training.
         out: .npz for tokens, centres, pooled features and names; .npy for pooled features alone.
         frame: which frame of a store.
