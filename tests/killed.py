@@ -29,7 +29,10 @@ import build_scannet
 from pointdistill.tensors import load_tensors
 
 TESTS = Path(__file__).parent
-WALL_CLOCK = {"seconds", "steps_per_second", "probe_seconds", "seconds_per_step", "wall_seconds", "hours"}
+WALL_CLOCK = {
+    *("seconds", "steps_per_second", "probe_seconds", "seconds_per_step", "wall_seconds", "hours"),
+    *("pretraining_seconds", "finetuning_seconds"),
+}
 """Fields that say how long something took."""
 _PASSING = {".lock", "progress.json"}
 _TIMED = re.compile(r"\d (?:s|ms|seconds|minutes|hours)\b|seconds")
@@ -104,13 +107,26 @@ def content(folder: Path) -> dict[str, object]:
         elif path.suffix == ".jsonl":
             found[name] = [_timeless(json.loads(line)) for line in path.read_text().splitlines()]
         elif path.suffix == ".md":
-            found[name] = [line for line in path.read_text().splitlines() if not _TIMED.search(line)]
+            found[name] = _without_times(path.read_text().splitlines())
         elif path.suffix == ".safetensors":
             tensors, header = load_tensors(path)
             found[name] = {key: _hash(value.reshape(-1).view(torch.uint8).numpy()) for key, value in tensors.items()}
             found[f"{name}, header"] = _timeless(header)
         else:
             found[name] = _hash(path.read_bytes())
+    return found
+
+
+def _without_times(lines: list[str]) -> list[list[str]]:
+    """Lines of Markdown, without those that tell a time and without columns of seconds (headed "..., s")."""
+    found, timed = [], set()
+    for line in lines:
+        cells = line.split("|")
+        timed = {at for at, cell in enumerate(cells) if cell.rstrip().endswith(", s")} or (
+            timed if len(cells) > 1 else set()
+        )
+        if not _TIMED.search(line):
+            found.append([cell for at, cell in enumerate(cells) if at not in timed])
     return found
 
 

@@ -73,6 +73,13 @@ def is_temporary(path: Path) -> bool:
     return path.name == LOCK or (path.name.startswith(".") and path.suffix == ".part")
 
 
+def delete_unfinished(folder: Path) -> None:
+    """Delete what killed runs were writing into a folder itself, which nobody else may be writing to."""
+    for path in folder.iterdir():
+        if is_temporary(path) and path.name != LOCK:
+            path.unlink(missing_ok=True)
+
+
 def is_below(name: str) -> bool:
     """Whether a file's name, as data of others give it, stays below the folder that it is looked for in."""
     parts = PurePath(name).parts
@@ -188,9 +195,7 @@ def exclusive(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / LOCK).open("a") as file:
             _lock(file, folder)
-            for path in folder.iterdir():
-                if is_temporary(path) and path.name != LOCK:
-                    path.unlink(missing_ok=True)
+            delete_unfinished(folder)
             try:
                 yield
             except OSError as error:

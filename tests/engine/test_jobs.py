@@ -29,6 +29,13 @@ def test_a_job_waits_for_what_it_needs(tmp_path):
     assert moment(tmp_path / "a") < moment(tmp_path / "b")
 
 
+def test_what_a_killed_job_was_writing_is_deleted(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / ".state.safetensors.1-ab.part").write_text("hal")
+    run_jobs([Job("one", job_functions.note, tmp_path / "a", {"text": "a", "wait": 0})], "test", workers=1)
+    assert sorted(path.name for path in (tmp_path / "a").iterdir() if path.suffix == ".part") == []
+
+
 def test_an_error_of_a_job_is_raised_as_it_is(tmp_path):
     with pytest.raises(PointdistillError, match=r"^the third shelf is empty$"):
         run_jobs([Job("one", job_functions.fail, tmp_path / "a")], "test", workers=1)

@@ -14,6 +14,7 @@ from typing import Any
 from rich.progress import Progress, TaskID
 
 from pointdistill.console import console, progress
+from pointdistill.files import delete_unfinished
 from pointdistill.parallel import local_executor, stop_workers, torch_threads, worker_died
 
 JobFunction = Callable[..., str]
@@ -61,7 +62,9 @@ _alone = threading.Lock()
 
 def _run(job: Job) -> str:
     with _alone, torch_threads(1):
-        return job.function(job.folder, _FileReport(job.folder), **job.arguments)
+        report = _FileReport(job.folder)
+        delete_unfinished(job.folder)
+        return job.function(job.folder, report, **job.arguments)
 
 
 def _poll(folder: Path) -> tuple[int, int, str] | None:
