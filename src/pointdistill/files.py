@@ -81,9 +81,12 @@ def delete_unfinished(folder: Path) -> None:
 
 
 def is_below(name: str) -> bool:
-    """Whether a file's name, as data of others give it, stays below the folder that it is looked for in."""
+    """Whether a file's name, as data of others give it, stays below the folder that it is looked for in, and is made of
+    names that file systems take."""
     parts = PurePath(name).parts
-    return bool(parts) and "\0" not in name and not PurePath(name).is_absolute() and ".." not in parts
+    if not parts or "\0" in name or PurePath(name).is_absolute() or ".." in parts:
+        return False
+    return all(len(part) <= LONGEST_NAME for part in parts)
 
 
 def is_plain(name: str) -> bool:
@@ -94,6 +97,11 @@ def is_plain(name: str) -> bool:
 def write_text(path: Path, text: str, sync: bool = True) -> None:
     """Write a text file (UTF-8) atomically."""
     write_atomic(path, lambda target: target.write_text(text, encoding="utf-8"), sync)
+
+
+def unreadable(path: Path, error: OSError, remedy: str) -> DataError:
+    """What is said of a file that cannot be opened."""
+    return DataError(path, f"cannot be read ({error})" if path.exists() else "no such file", remedy)
 
 
 def read_text(path: Path, remedy: str, missing: str | None = None) -> str:

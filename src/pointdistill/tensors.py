@@ -17,6 +17,8 @@ CHECKSUM = "crc32"
 """What the text header calls it."""
 HEADER = "pointdistill"
 """The one entry of the text header, JSON: several would be written in an order that differs from file to file."""
+UNREADABLE_TENSORS = (SafetensorError, ValueError, TypeError, KeyError, RuntimeError)
+"""What is raised for content that is no safetensors file, and for tensors that a network does not take."""
 _REMEDY = "Fetch or write it again"
 _KINDS = {
     "F64": torch.float64,
@@ -63,7 +65,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         metadata, kinds = _header(path)
         metadata |= dict(json.loads(metadata.pop(HEADER, "{}")))
         tensors = _content(path, kinds)
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError, RecursionError, SafetensorError) as error:
+    except (OSError, RecursionError, *UNREADABLE_TENSORS) as error:
         said = str(error).partition("\n")[0]  # torch adds where in its own code
         raise CheckpointError(path, f"not a readable safetensors file ({said})", _REMEDY) from error
     written = metadata.pop(CHECKSUM, None)

@@ -62,8 +62,13 @@ def require_finite_weights(module: nn.Module, path: Path) -> None:
     rule out; `path` is where the last good ones are, if anywhere."""
     for name, value in module.state_dict().items():
         if value.is_floating_point() and not bool(value.isfinite().all()):
-            kept = "the last good checkpoint is kept" if path.exists() else "no checkpoint yet"
-            raise TrainingDiverged(f"{path.parent}: weights are not finite ({name}); {kept}. Lower the learning rate")
+            problem = f"weights are not finite ({name}); {what_is_kept(path)}"
+            raise TrainingDiverged(f"{path.parent}: {problem}. Lower the learning rate")
+
+
+def what_is_kept(path: Path) -> str:
+    """Said where a training has diverged."""
+    return "the last good checkpoint is kept" if path.exists() else "no checkpoint yet"
 
 
 def previous(path: Path) -> Path:

@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from pointdistill import distributed, stopping
 from pointdistill.batch import FrameBatch
-from pointdistill.engine.checkpoint import previous, resume, save_checkpoint
+from pointdistill.engine.checkpoint import previous, resume, save_checkpoint, what_is_kept
 from pointdistill.engine.log import Report, RunLog, read_log
 from pointdistill.engine.optim import adamw, backward, cosine_with_warmup, set_learning_rate
 from pointdistill.engine.watch import FiniteWatch
@@ -246,7 +246,7 @@ def gradients(
 def _require_finite(bad: tuple[int, float, float] | None, out: Path) -> None:
     if bad is not None:
         step, loss, norm = bad
-        kept = "the last good checkpoint is kept" if (out / CHECKPOINT).exists() else "no checkpoint yet"
+        kept = what_is_kept(out / CHECKPOINT)
         raise TrainingDiverged(
             f"{out}: step {step + 1}: loss {loss:g}, gradient norm {norm:g}; {kept}. "
             "Lower the learning rate, or look for non-finite values in the data"

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from pointdistill.errors import DataError
+from pointdistill.files import unreadable
 
 _AGAIN = "Copy it again."
 _HEADER = 227
@@ -28,7 +29,7 @@ def read_las(path: Path) -> Float64[np.ndarray, "points 3"]:
         with path.open("rb") as file:
             header = file.read(_LONG_HEADER)
     except OSError as error:
-        raise DataError(path, "no such file" if not path.exists() else f"cannot be read ({error})", _AGAIN) from None
+        raise unreadable(path, error, _AGAIN) from None
     if len(header) < _HEADER or header[:4] != b"LASF":
         raise DataError(path, "does not begin as a survey", "Give a .las file.")
     (begin,) = struct.unpack_from("<I", header, 96)

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from pointdistill.errors import DataError
+from pointdistill.files import unreadable
 
 _AGAIN = "Export it again."
 
@@ -19,7 +20,7 @@ def read_obj(path: Path) -> Float64[np.ndarray, "vertices 3"]:
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
-        raise DataError(path, "no such file" if not path.exists() else f"cannot be read ({error})", _AGAIN) from None
+        raise unreadable(path, error, _AGAIN) from None
     vertices = []
     for number, line in enumerate(lines, 1):
         kind, *words = line.split(maxsplit=4)[:4] or [""]

@@ -9,10 +9,12 @@ import numpy as np
 from jaxtyping import Float64
 
 from pointdistill.errors import DataError
+from pointdistill.files import unreadable
 
 _AGAIN = "Write it again with the Point Cloud Library or Open3D."
 _LINES = 64
 """Lines in which a header ends."""
+_LONGEST_LINE = 1 << 16
 _KINDS = {"F": "f", "I": "i", "U": "u"}
 _PACKED = 100
 """Bytes that one byte of LZF can stand for: 264 take three."""
@@ -48,7 +50,7 @@ def read_pcd(path: Path) -> Float64[np.ndarray, "points 3"]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise DataError(path, "no such file" if not path.exists() else f"cannot be read ({error})", _AGAIN) from None
+        raise unreadable(path, error, _AGAIN) from None
     layout, body = _header(path, content)
     missing = [axis for axis in "xyz" if axis not in layout.names]
     if missing:
@@ -56,42 +58,33 @@ def read_pcd(path: Path) -> Float64[np.ndarray, "points 3"]:
     axes = [layout.names.index(axis) for axis in "xyz"]
     if layout.kept == "ascii":
         return _of_text(path, body, layout, axes)
+    kinds, places = [layout.kinds[axis] for axis in axes], [layout.places[axis] for axis in axes]
     if layout.kept == "binary":
-        packed = np.frombuffer(_first(path, body, layout.count * layout.size), np.uint8)
-        rows = packed.reshape(layout.count, layout.size)
-        columns = [rows[:, place : place + np.dtype(kind).itemsize] for place, kind in _of(layout, axes)]
-    else:
-        # Field after field: all x, then all y.
-        packed = np.frombuffer(_unpacked(path, body, layout), np.uint8)
-        widths = [np.dtype(kind).itemsize for _, kind in _of(layout, axes)]
-        starts = [layout.count * place for place, _ in _of(layout, axes)]
+        point = np.dtype({"names": list("xyz"), "formats": kinds, "offsets": places, "itemsize": layout.size})
+        rows = np.frombuffer(_first(path, body, layout.count * layout.size), point)
+        columns = [rows[axis] for axis in "xyz"]
+    else:  # field after field: all x, then all y
+        content = _unpacked(path, body, layout)
         columns = [
-            packed[start : start + layout.count * width].reshape(layout.count, width)
-            for start, width in zip(starts, widths, strict=True)
+            np.frombuffer(content, kind, layout.count, layout.count * place)
+            for kind, place in zip(kinds, places, strict=True)
         ]
-    numbers = [
-        np.ascontiguousarray(column).view(kind)[:, 0]
-        for column, (_, kind) in zip(columns, _of(layout, axes), strict=True)
-    ]
-    return np.stack(numbers, 1).astype(np.float64)
-
-
-def _of(layout: _Layout, axes: list[int]) -> list[tuple[int, str]]:
-    return [(layout.places[axis], layout.kinds[axis]) for axis in axes]
+    return np.stack(columns, 1).astype(np.float64)
 
 
 def _header(path: Path, content: bytes) -> tuple[_Layout, bytes]:
     """What a header says, and all that follows it."""
     words: dict[str, list[str]] = {}
-    rest = content
+    begin = 0
     for number in range(1, _LINES + 1):
-        line, ended, rest = rest[: 1 << 16].partition(b"\n")[0], b"\n" in rest[: 1 << 16], rest.partition(b"\n")[2]
-        if not ended:
+        end = content.find(b"\n", begin, begin + _LONGEST_LINE)
+        if end < 0:
             break
-        first, *others = line.decode("ascii", "replace").split("#")[0].split() or [""]
+        first, *others = content[begin:end].decode("ascii", "replace").split("#")[0].split() or [""]
         words[first.upper()] = others
+        begin = end + 1
         if first.upper() == "DATA":
-            return _layout(path, words, f"line {number}"), rest
+            return _layout(path, words, f"line {number}"), content[begin:]
     raise DataError(path, "does not begin as a .pcd file", "Give a cloud of the Point Cloud Library.", "line 1")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from plyfile import PlyData, PlyElement, PlyParseError
 
 from pointdistill.errors import DataError
-from pointdistill.files import write_atomic
+from pointdistill.files import unreadable, write_atomic
 
 _AGAIN = "Download or write this scan again."
 _HEADER = 1 << 16
@@ -48,7 +48,7 @@ def _require_room(path: Path) -> None:
         with path.open("rb") as file:
             header = file.read(_HEADER).split(b"end_header")[0]
     except OSError as error:
-        raise DataError(path, "no such file" if not path.exists() else f"cannot be read ({error})", _AGAIN) from None
+        raise unreadable(path, error, _AGAIN) from None
     for name, count in re.findall(rb"^element[ \t]+(\S+)[ \t]+(\d+)", header, re.MULTILINE):
         if int(count[:20]) > size:  # a byte each is the least
             problem = f"declares {int(count[:20]):,} of {name.decode('ascii', 'replace')!r} in {size:,} bytes"

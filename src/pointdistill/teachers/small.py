@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors
 import safetensors.torch
 import torch
 from jaxtyping import Float, UInt8
@@ -28,6 +27,7 @@ from pointdistill.teachers.image_encoder import to_network_range
 from pointdistill.teachers.language_model import caption_log_likelihood
 from pointdistill.teachers.networks import TeacherConfig, TeacherNetworks
 from pointdistill.teachers.text import Vocabulary
+from pointdistill.tensors import UNREADABLE_TENSORS
 from pointdistill.typed_json import read_typed
 
 IDENTITY = "pointdistill-small-clipcap-1"
@@ -136,7 +136,7 @@ def load_small_teacher(path: str | Path | None = None) -> SmallTeacher:
         state = safetensors.torch.load(content)
     except FileNotFoundError:
         raise DataError(weights, "no such file", "Name a folder written by `pointdistill teacher train`.") from None
-    except (safetensors.SafetensorError, ValueError, TypeError, KeyError, RuntimeError) as error:
+    except UNREADABLE_TENSORS as error:
         said = str(error).partition("\n")[0]  # torch adds where in its own code
         raise CheckpointError(weights, f"not a whole safetensors file ({said})", "Train or copy it again.") from None
     if hashlib.sha256(content).hexdigest() != description["weights_sha256"]:

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
-import safetensors
 import safetensors.torch
 import torch
 from torch import nn
@@ -30,6 +29,7 @@ from pointdistill.teachers.stages import (
     train_mapper,
 )
 from pointdistill.teachers.text import Vocabulary
+from pointdistill.tensors import UNREADABLE_TENSORS
 from pointdistill.world.captioned import write_captioned_images
 from pointdistill.world.palette import COLOURS
 from pointdistill.world.seeds import SEEDS
@@ -185,7 +185,7 @@ def _stage(folder: Path, name: str, part: nn.Module, train: Callable[[], float])
     if weights.exists() and record.exists():
         try:
             part.load_state_dict(safetensors.torch.load(weights.read_bytes()))
-        except (safetensors.SafetensorError, ValueError, TypeError, KeyError, RuntimeError) as error:
+        except UNREADABLE_TENSORS as error:
             said = str(error).partition("\n")[0]
             raise DataError(
                 weights, f"not the weights of this stage ({said})", "Delete it: it is trained again."

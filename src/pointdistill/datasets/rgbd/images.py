@@ -3,7 +3,7 @@
 import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, UInt16
@@ -13,7 +13,7 @@ from pointdistill.datasets.recording import BrokenFrame, RecordedFrame, read_eve
 from pointdistill.datasets.rgbd.cameras import CAMERA_FILE, Cameras, Pinhole
 from pointdistill.datasets.rgbd.poses import is_rigid, read_matrix
 from pointdistill.errors import DataError
-from pointdistill.files import LONGEST_NAME, UNREADABLE_IMAGE, is_below
+from pointdistill.files import UNREADABLE_IMAGE
 
 _AGAIN = "Copy this recording again."
 _DEPTH_MODES = ("I", "I;16", "I;16B", "I;16L")
@@ -122,11 +122,6 @@ class ImageReader:
 
     def __exit__(self, *exception: object) -> None:
         pass
-
-
-def is_listed(name: str) -> bool:
-    """Whether a name out of a list is that of a file below the list's folder, of a length that file systems take."""
-    return is_below(name) and all(len(part) <= LONGEST_NAME for part in PurePath(name).parts)
 
 
 def _first_size(folder: Path, paths: list[Path], camera: Pinhole) -> tuple[int, int]:

@@ -10,11 +10,11 @@ from pointdistill.datasets.axes import AXES, to_z_up
 from pointdistill.datasets.coordinates import usable
 from pointdistill.datasets.rgbd.cameras import Cameras, Pinhole, pinhole_of, positive
 from pointdistill.datasets.rgbd.contents import NO_POSE, Contents, FolderRecording
-from pointdistill.datasets.rgbd.images import Shot, is_listed
+from pointdistill.datasets.rgbd.images import Shot
 from pointdistill.datasets.rgbd.pairing import in_order, pair, unpaired
 from pointdistill.datasets.rgbd.poses import is_rigid, read_matrices
 from pointdistill.errors import DataError
-from pointdistill.files import read_json
+from pointdistill.files import is_below, read_json
 
 DESCRIPTION = "recording.json"
 _REQUIRED = ("colour", "depth", "depth_scale")
@@ -156,7 +156,7 @@ class _Description:
             expected = "a list of files, as 'colour' is" if self.lists else "a pattern of file names, or a list"
             raise self._wrong(field, f"{value!r} is not {expected}")
         for name in value if isinstance(value, list) else [value]:
-            if name is not None and not is_listed(name):
+            if name is not None and not is_below(name):
                 what = "file" if isinstance(value, list) else "pattern"
                 raise self._wrong(field, f"{name[:40]!r} is no {what} below this folder")
 

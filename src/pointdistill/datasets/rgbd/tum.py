@@ -12,11 +12,11 @@ from jaxtyping import Float64
 
 from pointdistill.datasets.rgbd.cameras import Cameras, Pinhole, camera_file, with_camera_file
 from pointdistill.datasets.rgbd.contents import NO_POSE, Contents, FolderRecording
-from pointdistill.datasets.rgbd.images import Shot, is_listed
+from pointdistill.datasets.rgbd.images import Shot
 from pointdistill.datasets.rgbd.pairing import unpaired
 from pointdistill.datasets.rgbd.poses import from_quaternion, rows
 from pointdistill.errors import DataError
-from pointdistill.files import read_text
+from pointdistill.files import is_below, read_text
 
 MAX_DIFFERENCE = 0.02
 """Seconds between time stamps that belong together, as in the owners' own association."""
@@ -105,7 +105,7 @@ def _images(path: Path) -> tuple[Float64[np.ndarray, "images"], list[Path]]:
                 time, name = float(words[0]), words[1].strip()
             except (ValueError, IndexError):
                 raise DataError(path, "is not a time stamp and a file name", _AGAIN, f"line {number}") from None
-            if not is_listed(name):
+            if not is_below(name):
                 raise DataError(path, f"names {name[:40]!r}, no file below its folder", _AGAIN, f"line {number}")
             found.append((time, path.parent / name))
     if not found:
