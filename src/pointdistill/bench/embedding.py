@@ -22,7 +22,7 @@ LEAST_SHARE = 0.9
 MOST_GROWTH = 0.05
 """Of the memory that a process owns after ten times as many clouds."""
 _POINTS, _TIMED = 4096, 64
-_FEW, _MANY = 300, 3000
+_FEW, _MANY = 1000, 10_000
 _OWNED = """
 import sys
 from pointdistill.memory import keep_large_blocks

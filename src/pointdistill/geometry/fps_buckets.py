@@ -135,7 +135,7 @@ def _largest(bits):
 
 @compiled
 def _sample(points, planes, index, starts, lower, upper, nearest, nearest_bits, farthest, farthest_bits, count, start):
-    x, y, z = planes[0], planes[1], planes[2]  # numba takes planes that are unpacked for strided: no vectors, 4 x slower
+    x, y, z = planes[0], planes[1], planes[2]  # numba takes unpacked planes for strided: no vectors, 4 times slower
     chosen = np.empty(count, np.int64)
     chosen[0] = start
     for step in range(1, count):
