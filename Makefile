@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install install-dev quickstart test test-offline test-long torture lint locks audit clean
+.PHONY: install install-dev quickstart test test-offline test-long torture dist lint locks audit clean
 
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
@@ -57,9 +57,16 @@ torture: install-dev
 	cd tests && ../$(BIN)/python killed.py --kills $(KILLS) --seed $(SEED)
 	cd tests && OMP_NUM_THREADS=1 ../$(BIN)/python soak.py --minutes $(MINUTES)
 
+# What is published, with bytes that depend on the sources alone: backend/reproducible.py. In dist/.
+dist: install-dev
+	mkdir -p dist
+	$(BIN)/python -c "import sys; sys.path.insert(0, 'backend'); import reproducible as r; r.build_sdist('dist'); \
+		r.build_wheel('dist')"
+	cd dist && sha256sum *.whl *.tar.gz
+
 lint: install-dev
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks backend
+	$(BIN)/ruff format --check src tests benchmarks backend
 	$(BIN)/pyright
 
 # The lock files anew, their heads kept: the versions they hold, or the newest with ARGS=--upgrade. uv keeps the hashes of
