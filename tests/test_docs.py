@@ -3,7 +3,6 @@
 import ast
 import dataclasses
 import importlib
-import inspect
 import json
 import math
 import re
@@ -17,7 +16,7 @@ import numpy as np
 import pytest
 
 from pointdistill import targets
-from pointdistill.cli import VERBS
+from pointdistill.cli import OF_EVERY_VERB, VERBS, options
 from pointdistill.recipes.paper import paper
 from pointdistill.recipes.quickstart import distillation, quickstart
 from pointdistill.recipes.recipe import as_json
@@ -157,11 +156,8 @@ def test_commands_exist(page):
         words = command.removeprefix("$ ").removeprefix(".venv/bin/").split()
         if len(words) > 1 and words[0] == "pointdistill" and re.fullmatch(r"[a-z]+", words[1]):
             assert words[1] in VERBS, f"{page.name}: {command}"
-            options = {
-                f"--{name.rstrip('_').replace('_', '-')}" for name in inspect.signature(VERBS[words[1]]).parameters
-            }
             given = {word.partition("=")[0] for word in words if re.match(r"--[a-z]", word)}
-            assert given <= options | {"--help", "--debug"}, f"{page.name}: {command}"
+            assert given <= options(words[1]) | {"--help"} | set(OF_EVERY_VERB), f"{page.name}: {command}"
         if len(words) > 1 and words[0] == "make" and re.fullmatch(r"[a-z-]+", words[1]):
             assert words[1] in make_targets, f"{page.name}: {command}"
 

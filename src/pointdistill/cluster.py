@@ -7,7 +7,7 @@ from concurrent.futures import CancelledError, Executor
 from contextlib import contextmanager
 from typing import Any
 
-from pointdistill.console import console
+from pointdistill.console import say
 from pointdistill.errors import PointdistillError
 
 _PATIENCE = 10
@@ -30,7 +30,7 @@ def cluster_executor(address: str) -> Iterator[Executor]:
         client = _connect(distributed, address)
         try:
             if not client.scheduler_info()["workers"]:
-                console.print(f"{address} has no workers yet: waiting for one", markup=False, soft_wrap=True)
+                say(f"{address} has no workers yet: waiting for one")
             with _in_one_line(distributed, address):
                 yield client.get_executor(pure=False)  # a scan prepared before is no reason not to do it now
         finally:

@@ -22,7 +22,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from pointdistill import stopping
-from pointdistill.console import console
+from pointdistill.console import silence
 from pointdistill.errors import PointdistillError
 
 _PATIENCE = timedelta(minutes=10)
@@ -98,9 +98,9 @@ def processes(device: str) -> Iterator[str]:
         raise PointdistillError(
             f"the processes did not meet ({_first_line(error)}). Start them with torchrun"
         ) from error
-    quiet, console.quiet = console.quiet, number > 0
     try:
-        yield device
+        with silence() if number > 0 else nullcontext():
+            yield device
     except stopping.Stopped as stopped:  # all of them were, and leave together
         if number > 0:
             raise SystemExit(128 + stopped.number) from stopped
@@ -112,7 +112,6 @@ def processes(device: str) -> Iterator[str]:
             raise SystemExit(2) from error
         raise
     finally:
-        console.quiet = quiet
         dist.destroy_process_group()
 
 

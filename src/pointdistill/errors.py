@@ -1,5 +1,7 @@
 """Errors that a user can act on: the command line prints them as one line and leaves with exit code 2."""
 
+import difflib
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -27,6 +29,14 @@ class DataError(PointdistillError):
     def __reduce__(self):
         """Errors travel from worker processes to the one that talks to the user."""
         return type(self), (self.path, self.problem, self.remedy, self.place)
+
+
+def choose(given: str, known: Iterable[str]) -> str:
+    """What to say of a name that nobody knows: the one it resembles, or else all that there are."""
+    names = list(known)
+    by_lower_case = {name.lower(): name for name in names}
+    close = difflib.get_close_matches(given.lower(), by_lower_case, 1, 0.7)
+    return f"Did you mean {by_lower_case[close[0]]}?" if close else f"Choose one of {', '.join(names)}"
 
 
 class RecipeError(PointdistillError):

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from pointdistill import __version__, distributed, manifest
-from pointdistill.console import console, track
+from pointdistill.console import answering, console, say, track
 from pointdistill.errors import DataError, PointdistillError, RecipeError
-from pointdistill.files import exclusive, write_json, write_text
+from pointdistill.files import exclusive, read_json, write_json, write_text
 from pointdistill.labelled import kind_of, open_labelled
 from pointdistill.parallel import parallel_map, torch_threads, usable_cores
 from pointdistill.predictions import write_prediction
@@ -209,11 +209,14 @@ def _confusions(rows: list[dict[str, Any]], most: int = 12) -> list[dict[str, An
 
 def run_evaluation_command(
     run: Path, data: Path, split: str | None, out: Path | None, workers: int | None, device: str
-) -> None:
+) -> dict[str, Any] | None:
     """`pointdistill evaluate RUN`, alone or as one of the processes that torchrun started; prints one table.
 
     Args:
         split: None: the one that the model's recipe tests on.
+
+    Returns:
+        The content of results.json with the folder; None where another process speaks.
     """
     if workers is not None and distributed.started_by_torchrun():
         raise PointdistillError("--workers: torchrun has started the processes already. Leave it out")
@@ -225,7 +228,7 @@ def run_evaluation_command(
         test = Evaluation(run, data, chosen, out or run / f"evaluation-{chosen.replace('+', '-')}", own)
         content = run_evaluation(test, workers if device == "cpu" else 1)
         title = f"{in_words(content['task'])}, {chosen} split, in %"
-        print_figures(title, figure_table(content["figures"], content["metric"]), console)
-        console.print(
-            f"{test.out / 'index.html'}: the page; beside it results.json, {PREDICTIONS}", markup=False, soft_wrap=True
-        )
+        with answering():
+            print_figures(title, figure_table(content["figures"], content["metric"]), console)
+        say(f"{test.out / 'index.html'}: the page; beside it results.json, {PREDICTIONS}")
+        return {"out": test.out, **read_json(test.out / "results.json")} if distributed.is_main() else None

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import torch
 
 from pointdistill import distributed
-from pointdistill.console import console, progress
+from pointdistill.console import answering, console, progress, say
 from pointdistill.engine.few_shot import few_shot
 from pointdistill.engine.finetune import finetune
 from pointdistill.engine.log import Report
-from pointdistill.errors import RecipeError
+from pointdistill.errors import RecipeError, choose
 from pointdistill.files import exclusive, read_json
 from pointdistill.labelled import kind_of, open_splits
 from pointdistill.manifest import NAME as MANIFEST
@@ -209,7 +209,7 @@ def named_recipe(name: str) -> DownstreamRecipe:
         RecipeError: there is none; those that there are, are named.
     """
     if name not in RECIPES:
-        raise RecipeError(f"there is no recipe {name!r}. Choose one of {', '.join(RECIPES)}")
+        raise RecipeError(f"there is no recipe {name!r}. {choose(name, RECIPES)}")
     return RECIPES[name]()
 
 
@@ -224,8 +224,8 @@ def run_named_finetuning(
     labels: int | None,
     device: str,
     episodes: Episodes | None,
-) -> None:
-    """`pointdistill finetune NAME`: train with a progress bar, print one table."""
+) -> dict[str, Any]:
+    """`pointdistill finetune NAME`: train with a progress bar, print one table; the content of result.json."""
     recipe = named_recipe(name)
     if (episodes is not None) != name.endswith(FEW_SHOT):
         needs = "needs --way and --shot" if episodes is None else "is not few-shot. Leave out --way and --shot"
@@ -244,18 +244,21 @@ def run_named_finetuning(
             "seed": seed,
             "device": device,
             "report": lambda done, total, note: bars.update(task, completed=done, total=total, note=note),
-            "say": lambda line: console.print(line, markup=False, soft_wrap=True),
+            "say": say,
         }
         if episodes is not None:
             result = run_few_shot(recipe, data, out, episodes, start, **settings)
         else:
             result = run_finetuning(recipe, data, out, start, labels=labels, **settings)
     if episodes is not None:
-        print_figures(_few_shot_title(result), figure_table(_few_shot_figures(result), "accuracy"), console)
-        return
+        with answering():
+            print_figures(_few_shot_title(result), figure_table(_few_shot_figures(result), "accuracy"), console)
+        return {"out": out, **result}
     title = f"{in_words(result['task'])}, {'+'.join(recipe.splits[2:])} split, {result['steps']} steps, in %"
-    print_figures(title, figure_table(_with_best(result), result["metric"]), console)
-    console.print(f"{out}: {result['seconds']:.0f} s of training", markup=False, soft_wrap=True)
+    with answering():
+        print_figures(title, figure_table(_with_best(result), result["metric"]), console)
+    say(f"{out}: {result['seconds']:.0f} s of training")
+    return {"out": out, **result}
 
 
 def _with_best(result: dict[str, Any]) -> dict[str, Any]:

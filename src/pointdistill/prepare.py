@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pointdistill import manifest, targets
-from pointdistill.console import console
+from pointdistill.console import say
 from pointdistill.datasets.axes import Axis
 from pointdistill.datasets.layouts import SCANNET, select
 from pointdistill.datasets.recording import Recording, bytes_of, is_upright
@@ -32,6 +32,7 @@ from pointdistill.prepared_labels import (
     prepare_objects,
     prepare_part_shapes,
     prepare_scenes,
+    sizes,
 )
 from pointdistill.scan_part import FrameSettings, ScanJob, part_path, prepare_scan
 from pointdistill.store import FORMAT, FrameStore, frames_manifest, kept_frames
@@ -53,6 +54,7 @@ __all__ = [
     "prepare_part_shapes",
     "prepare_recordings",
     "prepare_scenes",
+    "sizes",
 ]
 
 
@@ -79,7 +81,7 @@ def prepare_frames(
     settings = FrameSettings(every=every, points=points, keep_images=keep_images, seed=seed, up_axis=up_axis)
     chosen = select(root, split)
     if chosen.note:
-        console.print(chosen.note, markup=False, soft_wrap=True)
+        say(chosen.note)
     source = f"{chosen.layout.name} {chosen.split}"
     terms = scannet_terms(root) if chosen.layout == SCANNET else "those of their owner"
     return prepare_recordings(chosen.recordings, out, teacher_factory, settings, source, workers, executor, terms)
@@ -214,11 +216,9 @@ def _run(jobs: list[ScanJob], teacher: Teacher, source: str, workers: int | None
 
 def _say_finished(store: FrameStore) -> None:
     skipped = store.manifest["skipped"]
-    console.print(
+    say(
         f"{len(store)} frames of {len(store.scan_names)} scans in {store.path}; {len(skipped)} skipped; targets of "
-        f"{store.teacher['identity']}",
-        markup=False,
-        soft_wrap=True,
+        f"{store.teacher['identity']}"
     )
     for entry in skipped[:3]:
-        console.print(f"  skipped {entry['scan']} frame {entry['frame']}: {entry['why']}", markup=False)
+        say(f"  skipped {entry['scan']} frame {entry['frame']}: {entry['why']}")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pointdistill import manifest
-from pointdistill.console import console
+from pointdistill.console import say
 from pointdistill.datasets.axes import y_up_to_z_up
 from pointdistill.datasets.layouts import ALL, SHAPENET55
 from pointdistill.datasets.objects import Shape, too_few
@@ -64,7 +64,7 @@ def prepare_shapes(
         files = {f"{name}.npy": describe(out / f"{name}.npy") for name in SHAPE_FIELDS}
         content = {**settings, "sources": sources, "scans": names, "frames": len(names), "files": files}
         manifest.write(out, content)
-        console.print(f"{len(names)} shapes in {out}, without targets", markup=False, soft_wrap=True)
+        say(f"{len(names)} shapes in {out}, without targets")
         return FrameStore.open(out)
 
 

@@ -216,10 +216,15 @@ def prepare_labels(
     return prepare_part_shapes(root, out, chosen)
 
 
+def sizes(store: SceneStore | ObjectStore) -> dict[str, int]:
+    """How many scenes or shapes each split has."""
+    found = {split: names if isinstance(names, int) else len(names) for split, names in store.splits.items()}
+    return {split: found[split] for split in layouts.usual_order(found)}
+
+
 def in_words(store: SceneStore | ObjectStore) -> str:
     """What a store holds, for instance "scenes (train 1201, val 312)"."""
-    sizes = {split: names if isinstance(names, int) else len(names) for split, names in store.splits.items()}
-    return f"{store.kind} ({', '.join(f'{split} {sizes[split]}' for split in layouts.usual_order(sizes))})"
+    return f"{store.kind} ({', '.join(f'{split} {size}' for split, size in sizes(store).items())})"
 
 
 def _prepare_scene(

@@ -2,16 +2,17 @@
 
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from pointdistill import __version__, distributed, targets
-from pointdistill.console import console, progress
+from pointdistill.console import progress, say, warn
 from pointdistill.distilled import MEAN_TARGET, METHOD, fill_method
 from pointdistill.engine.log import Report
 from pointdistill.engine.pretrain import figures_of, in_words, is_figure, pretrain, probed_of
-from pointdistill.errors import DataError, RecipeError
+from pointdistill.errors import DataError, RecipeError, choose
 from pointdistill.files import exclusive, read_json, write_json, write_text
 from pointdistill.frame_pairs import FramePairs
 from pointdistill.loader import FrameLoader
@@ -335,7 +336,7 @@ def require_papers_store(recipe: PretrainRecipe, store: FrameStore) -> None:
             f"--split {frames.split} --every {frames.every} --points {frames.stored_points}"
         )
     if store.teacher["identity"] != recipe.teacher:
-        _warn(
+        warn(
             f"the targets in {store.path} are those of the teacher {store.teacher['identity']}, not of the "
             f"recipe's, {recipe.teacher}: the backbone will not be the paper's"
         )
@@ -345,22 +346,18 @@ def _warn_of_heldout(train: FrameStore, heldout: FrameStore | None) -> None:
     """Say it where what is measured along the way is not unseen."""
     shared = sorted({*train.scan_names} & {*heldout.scan_names}) if heldout else []
     if heldout is None:
-        _warn("no --heldout store: figures along the way are of frames trained on")
+        warn("no --heldout store: figures along the way are of frames trained on")
     elif shared:
-        _warn(
+        warn(
             f"{len(shared)} scans of {heldout.path} are also in {train.path} ({shared[0]}): "
             "what is measured on them is not held out"
         )
 
 
-def _warn(text: str) -> None:
-    console.print(f"warning: {text}", markup=False, soft_wrap=True)
-
-
 def _named(name: str) -> PretrainRecipe:
     recipes = pretraining_recipes()
     if name not in recipes:
-        raise RecipeError(f"there is no recipe {name!r}. Choose one of {', '.join(recipes)}")
+        raise RecipeError(f"there is no recipe {name!r}. {choose(name, recipes)}")
     return recipes[name]
 
 
@@ -377,9 +374,12 @@ def run_named_recipe(
     teacher: str | None = None,
     probes: ProbeSettings | None = None,
     estimate: bool = False,
-) -> None:
+) -> dict[str, Any] | None:
     """`pointdistill pretrain NAME`, alone or as one of the processes that torchrun started; `estimate`: only what it
     would take.
+
+    Returns:
+        The content of result.json with the folder, or what it would take; None where another process speaks.
 
     Raises:
         RecipeError: as `run_pretrain`; for the paper's recipe also a store of other frames.
@@ -395,8 +395,8 @@ def run_named_recipe(
         precision = "bfloat16" if device.startswith("cuda") else recipe.engine.precision
         recipe = with_optimisation(recipe, **changes, seed=seed, compile=compile, precision=precision)
         if estimate:
-            print_cost(recipe, FrameStore.open(data, teacher), own)
-            return
+            costs = print_cost(recipe, FrameStore.open(data, teacher), own)
+            return {"stages": costs} if distributed.is_main() else None
         with exclusive(out) if distributed.is_main() else nullcontext(), progress() as bars:
             task = bars.add_task(f"pre-training, recipe {name}", total=None, note="")
             result = run_pretrain(
@@ -409,4 +409,5 @@ def run_named_recipe(
                 teacher=teacher,
                 probes=probes,
             )
-        console.print(f"{out / 'backbone.safetensors'}: {summary(result)}", markup=False, soft_wrap=True)
+        say(f"{out / 'backbone.safetensors'}: {summary(result)}")
+        return {"out": out, **result} if distributed.is_main() else None

@@ -4,13 +4,14 @@ import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from pointdistill import distributed
 from pointdistill.batch import FrameBatch
-from pointdistill.console import console
+from pointdistill.console import answer
 from pointdistill.engine.optim import adamw
 from pointdistill.engine.pretrain import gradients
 from pointdistill.memory import told_by_kernel
@@ -131,16 +132,18 @@ def available_memory(device: str) -> float:
     return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")) if free is None else free
 
 
-def print_cost(recipe: PretrainRecipe, store: FrameStore, device: str) -> None:
+def print_cost(recipe: PretrainRecipe, store: FrameStore, device: str) -> list[dict[str, Any]]:
     """Say what a pre-training on a store will take on this machine: steps, hours, memory, disk."""
     target = store.target_shape if recipe.method.learns_from_teacher else (1, 1)
     first = first_stage(recipe)
-    for name, stage in (("its tokenizer, first", first), (recipe.name, recipe)):
-        if stage is not None:
-            _print_stage(name, stage, len(store), (target[0], target[1]), device)
+    stages = [("its tokenizer, first", first), (recipe.name, recipe)]
+    shape = (target[0], target[1])
+    return [_print_stage(name, stage, len(store), shape, device) for name, stage in stages if stage is not None]
 
 
-def _print_stage(name: str, recipe: PretrainRecipe, frames: int, target: tuple[int, int], device: str) -> None:
+def _print_stage(
+    name: str, recipe: PretrainRecipe, frames: int, target: tuple[int, int], device: str
+) -> dict[str, Any]:
     engine, ranks = recipe.engine, distributed.ranks()
     steps = frames // engine.batch_size * engine.epochs
     seconds = step_seconds(recipe, target, device)
@@ -156,7 +159,18 @@ def _print_stage(name: str, recipe: PretrainRecipe, frames: int, target: tuple[i
         f"disk: {28 * weights / 1e9:.2f} GB (two checkpoints, and the weights); {16 * weights / 1e9:.2f} GB stay",
     ]
     for line in lines:
-        console.print(line, markup=False, soft_wrap=True)
+        answer(line)
+    return {
+        "stage": name,
+        "frames": frames,
+        "steps": steps,
+        "seconds_per_step": seconds,
+        "seconds": seconds * steps,
+        "memory_gb": memory.of(engine.batch_size // ranks) / 1e9,
+        "free_gb": free / 1e9,
+        "largest_batch": memory.largest_batch(free),
+        "disk_gb": 28 * weights / 1e9,
+    }
 
 
 def _time(seconds: float) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pointdistill import distributed
-from pointdistill.console import console
+from pointdistill.console import answering, console, say
 from pointdistill.errors import RecipeError
 from pointdistill.files import write_json
 from pointdistill.finetuning import SCRATCH, named_recipe, require_kind, starting_backbone
@@ -71,8 +71,8 @@ def run_probe(
 
 def run_named_probe(
     name: str, data: Path, init: str, protocol: str, out: Path | None, seed: int, labels: int | None, device: str
-) -> None:
-    """`pointdistill probe NAME`: print one table, and write it where asked."""
+) -> dict[str, Any]:
+    """`pointdistill probe NAME`: print one table, and write it where asked; settings and figures."""
     recipe = named_recipe(name)
     distributed.require_device(device)
     start = None if init == SCRATCH else Path(init)
@@ -84,12 +84,15 @@ def run_named_probe(
         labels=labels,
         seed=seed,
         device=device,
-        say=lambda line: console.print(line, markup=False, soft_wrap=True),
+        say=say,
     )
     main = recipe.task.metric if recipe.task.metric in figures else next(iter(figures))
     title = f"{in_words(recipe.task.name)}, frozen backbone, {protocol}, {'+'.join(recipe.splits[2:])} split, in %"
-    print_figures(title, figure_table(figures, main), console)
+    with answering():
+        print_figures(title, figure_table(figures, main), console)
+    settings: dict[str, Any] = {"recipe": name, "protocol": protocol, "init": init, "labels": labels, "seed": seed}
+    content = {**settings, "figures": figures}
     if out is not None:
-        settings: dict[str, Any] = {"recipe": name, "protocol": protocol, "init": init, "labels": labels, "seed": seed}
-        write_json(out, {**settings, "figures": figures})
-        console.print(f"{out}: the figures", markup=False, soft_wrap=True)
+        write_json(out, content)
+        say(f"{out}: the figures")
+    return content

@@ -62,10 +62,11 @@ def test_names_are_measured_once_each_in_their_order(monkeypatch, capsys):
     monkeypatch.setattr(run, "PARTS", {name: (f"about {name}", partial(measure, name=name)) for name in "ab"})
     monkeypatch.setattr(run, "in_own_process", lambda measure, *arguments: measure(*arguments))
     run.bench(["b", "a", "b"], run.Settings())
-    assert asked == ["b", "a"] and "b: about b" in capsys.readouterr().out
-    assert set(run.bench([], run.Settings(), as_json=True)) == {"a", "b"}
+    printed = capsys.readouterr().out
+    assert asked == ["b", "a"] and "b: about b" in printed and "preparing its data" not in printed
+    cli.main(["bench", "--json"])
     said = json.loads(capsys.readouterr().out)
-    assert not console.quiet
+    assert not console.quiet and set(said["figures"]) == {"a", "b"}
     assert [row["what"] for row in said["figures"]["a"]] == ["a search", "a rate"]
 
 

@@ -21,7 +21,7 @@ with atheris.instrument_imports(include=["pointdistill"]):
     import pointdistill.io.off
     import pointdistill.io.ply
     import pointdistill.tensors  # noqa: F401
-    from fuzzing.targets import Target, quiet, targets
+    from fuzzing.targets import Target, targets
     from pointdistill.errors import PointdistillError
 
 
@@ -30,7 +30,7 @@ def _try(target: Target, content: bytes) -> None:
     valid = path.read_bytes()
     path.write_bytes(content)
     try:
-        with warnings.catch_warnings(), quiet():
+        with warnings.catch_warnings(), silence():
             warnings.simplefilter("ignore")
             target.read(path)
     except PointdistillError:

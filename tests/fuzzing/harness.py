@@ -21,7 +21,7 @@ from pathlib import Path
 from random import Random
 
 from fuzzing.mutations import mutated
-from fuzzing.targets import Target, quiet
+from fuzzing.targets import Target
 from pointdistill.errors import PointdistillError
 
 SECONDS, MEMORY = 2, 500_000_000
@@ -58,7 +58,7 @@ def one(target: Target, number: int, seed: int) -> tuple[str, str, bytes]:
     changed = mutated(content, valid, random)
     path.write_bytes(changed)
     try:
-        with warnings.catch_warnings(), quiet():
+        with warnings.catch_warnings(), silence():
             warnings.simplefilter("ignore")
             signal.setitimer(signal.ITIMER_PROF, SECONDS)
             target.read(path)

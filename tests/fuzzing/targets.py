@@ -1,7 +1,6 @@
 """What is read: valid files of each kind, and how the package reads them."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import build_sens
 from fake_teacher import factory
 from pointdistill import create_backbone
 from pointdistill.applications.clouds import read_cloud
-from pointdistill.console import console
+from pointdistill.console import silence
 from pointdistill.datasets import layouts
 from pointdistill.datasets.modelnet40 import read_modelnet40
 from pointdistill.datasets.scannet import SensReader, read_scene, read_split
@@ -58,19 +57,10 @@ class Target:
     read: Callable[[Path], object]
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    before, console.quiet = console.quiet, True
-    try:
-        yield
-    finally:
-        console.quiet = before
-
-
 def targets(folder: Path) -> list[Target]:
     """Write valid files of every kind into an empty folder."""
     torch.manual_seed(0)
-    with quiet():
+    with silence():
         kinds = {"clouds": _clouds, "scans": _scans, "objects": _objects, "recordings": _recordings, "stores": _stores}
         kinds["weights"] = _weights
         return [target for name, write in kinds.items() for target in write(folder / name)]

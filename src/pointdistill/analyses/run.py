@@ -1,7 +1,7 @@
 """`pointdistill analyse`: all analyses of a finished pre-training, as analyses.json, examples/ and analyses.html."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from pointdistill.analyses.feature_maps import feature_map
 from pointdistill.analyses.predictability import predictability
 from pointdistill.analyses.sampling import sampling_examples
 from pointdistill.analyses.subject import Subject
-from pointdistill.console import console, progress
+from pointdistill.console import answer, progress, say
 from pointdistill.errors import DataError
 from pointdistill.files import exclusive
 from pointdistill.labelled import kind_of, open_splits
@@ -137,8 +137,8 @@ def run_analysis_command(
     detector: Path | None,
     scenes: Path | None,
     out: Path | None,
-) -> None:
-    """`pointdistill analyse RUN`: a line of R^2 and where the page is."""
+) -> dict[str, Any]:
+    """`pointdistill analyse RUN`: a line of R^2 and where the page is; the content of analyses.json with the folder."""
     asked = Analysis(run, data, heldout, out or run / "analyses", objects, detector, scenes)
     with progress() as bars:
         task = bars.add_task("analysing", total=STEPS, note="")
@@ -147,8 +147,9 @@ def run_analysis_command(
         bars.update(task, completed=STEPS, note="")
     assert analyses.predictability is not None
     for one in analyses.predictability.readings:
-        console.print(f"held-out R² by {one.init}, {one.how}: {_figure(one.total)}", markup=False)
-    console.print(f"{asked.out / 'analyses.html'}: the page; beside it analyses.json", markup=False, soft_wrap=True)
+        answer(f"held-out R² by {one.init}, {one.how}: {_figure(one.total)}")
+    say(f"{asked.out / 'analyses.html'}: the page; beside it analyses.json")
+    return {"out": asked.out, **asdict(analyses)}
 
 
 def _figure(value: float | None) -> str:

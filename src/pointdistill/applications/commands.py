@@ -12,17 +12,19 @@ from pointdistill.applications.classify import classify
 from pointdistill.applications.clouds import Frame, cloud_files, frame_cloud, open_cloud, open_store, read_cloud
 from pointdistill.applications.embed import embed_all, load_encoder
 from pointdistill.applications.feature_file import write_features
-from pointdistill.console import console, track
+from pointdistill.console import answer, say, track
 from pointdistill.datasets.axes import Axis
 from pointdistill.distilled import load_distilled
 from pointdistill.errors import DataError, PointdistillError
 from pointdistill.store import FrameStore
 
 
-def caption_command(cloud: Path, run: Path, frame: int | None, teacher: str | None, up: Axis | None) -> None:
+def caption_command(cloud: Path, run: Path, frame: int | None, teacher: str | None, up: Axis | None) -> dict[str, str]:
     """Print a sentence about a cloud."""
     distilled = load_distilled(run)
-    print(caption(open_cloud(cloud, frame, distilled.recipe.frames.frame), distilled, teacher, up))
+    sentence = caption(open_cloud(cloud, frame, distilled.recipe.frames.frame), distilled, teacher, up)
+    answer(sentence)
+    return {"caption": sentence}
 
 
 def classify_command(
@@ -33,16 +35,20 @@ def classify_command(
     teacher: str | None,
     up: Axis | None,
     template: str | None,
-) -> None:
+) -> dict[str, dict[str, float]]:
     """Print each label with its share, best first."""
     distilled = load_distilled(run)
     points = open_cloud(cloud, frame, distilled.recipe.frames.frame)
     names = [label.strip() for label in labels.split(",")]
-    for label, share in classify(points, distilled, names, teacher, up, template).items():
-        print(f"{share:.3f} {label}")
+    shares = classify(points, distilled, names, teacher, up, template)
+    for label, share in shares.items():
+        answer(f"{share:.3f} {label}")
+    return {"shares": shares}
 
 
-def embed_command(clouds: Sequence[Path], backbone: Path, out: Path, frame: int | None, up: Axis | None) -> None:
+def embed_command(
+    clouds: Sequence[Path], backbone: Path, out: Path, frame: int | None, up: Axis | None
+) -> dict[str, Path | int]:
     """Write features of clouds: tokens, centres, pooled and names as .npz, or pooled alone as .npy.
 
     Raises:
@@ -62,7 +68,8 @@ def embed_command(clouds: Sequence[Path], backbone: Path, out: Path, frame: int 
     )
     found = track(embed_all(opened, encoder, up), "embedding", total=len(names))
     write_features(out, found, names)
-    console.print(f"{out}: features of {len(names)} clouds", markup=False, soft_wrap=True)
+    say(f"{out}: features of {len(names)} clouds")
+    return {"out": out, "clouds": len(names)}
 
 
 @dataclass(frozen=True)

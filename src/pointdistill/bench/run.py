@@ -1,14 +1,14 @@
 """The measurements by name, one after the other, as tables or as JSON."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from pointdistill import __version__
 from pointdistill.bench.figure import Figure, show
 from pointdistill.bench.processes import in_own_process
-from pointdistill.console import console
+from pointdistill.console import answering, console, silence
 from pointdistill.errors import PointdistillError
 from pointdistill.host import host_facts
 
@@ -129,22 +129,18 @@ PARTS: dict[str, tuple[str, Callable[[Settings], list[Figure]]]] = {
 """What each name measures, in words, and how."""
 
 
-def measured(name: str, settings: Settings, quiet: bool = False) -> list[Figure]:
-    """One part's figures; quiet: what preparing its data says is not printed."""
-    before, console.quiet = console.quiet, console.quiet or quiet
-    try:
+def measured(name: str, settings: Settings) -> list[Figure]:
+    """One part's figures; what preparing its data says is not printed."""
+    with silence():
         return PARTS[name][1](settings)
-    finally:
-        console.quiet = before
 
 
-def bench(names: Sequence[str], settings: Settings, as_json: bool = False) -> dict[str, list[Figure]]:
-    """Measure and print: a table for each name, or all figures as one JSON object; each part in a process of its own.
+def bench(names: Sequence[str], settings: Settings) -> dict[str, Any]:
+    """Measure and print a table for each name; each part in a process of its own. All of it as JSON has it.
 
     Args:
         names: of `PARTS`, none for all.
         settings: see `Settings`.
-        as_json: print JSON only.
 
     Raises:
         PointdistillError: a setting of a measurement that is not asked for, and whatever a measurement raises.
@@ -156,13 +152,8 @@ def bench(names: Sequence[str], settings: Settings, as_json: bool = False) -> di
             raise PointdistillError(f"--{field} belongs to bench {owner}. Leave it out, or name {owner}")
     found: dict[str, list[Figure]] = {}
     for name in wanted:
-        found[name] = in_own_process(measured, name, settings, as_json)
-        if not as_json:
+        found[name] = in_own_process(measured, name, settings)
+        with answering():
             show(f"{name}: {PARTS[name][0]}", found[name], console)
-    if as_json:
-        told = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(settings).items()}
-        figures = {name: [figure.as_json() for figure in rows] for name, rows in found.items()}
-        print(
-            json.dumps({"version": __version__, "host": host_facts(), "settings": told, "figures": figures}, indent=2)
-        )
-    return found
+    figures = {name: [figure.as_json() for figure in rows] for name, rows in found.items()}
+    return {"version": __version__, "host": host_facts(), "settings": asdict(settings), "figures": figures}

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from pointdistill.console import console
+from pointdistill.console import say
 from pointdistill.errors import CheckpointError, RecipeError, TrainingDiverged
 from pointdistill.tensors import load_tensors, save_tensors
 
@@ -48,7 +48,7 @@ def resume(
                 remedy = "Delete the folder's checkpoints to begin anew"
                 raise CheckpointError(candidate, error.problem, remedy) from error
             said = f"{candidate}: {error.problem}; going on from the checkpoint before it"
-            console.print(said, markup=False, soft_wrap=True)
+            say(said)
             continue
         if metadata.get("identity") != identity:
             raise RecipeError(f"{path.parent}: holds {foreign}. Choose another output folder, or delete this one")

@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.progress import Progress, TaskID
 
-from pointdistill.console import console, progress
+from pointdistill.console import progress, say
 from pointdistill.files import delete_unfinished
 from pointdistill.parallel import local_executor, stop_workers, torch_threads, worker_died
 
@@ -118,7 +118,7 @@ def run_jobs(
                     done.add(job.name)
                     bars.remove_task(bars_of.pop(job.name))
                     bars.advance(overall)
-                    console.print(f"  [{len(done)}/{len(jobs)}] {job.name}: {line}", markup=False, soft_wrap=True)
+                    say(f"  [{len(done)}/{len(jobs)}] {job.name}: {line}")
     except BrokenProcessPool as error:
         raise worker_died(", ".join(job.name for job, _ in running.values())) from error
     except BaseException:

@@ -2,10 +2,12 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from pointdistill import __version__
+from pointdistill.console import answer, say
 from pointdistill.datasets.axes import Axis
 from pointdistill.errors import DataError
 from pointdistill.files import exclusive, read_json, write_atomic
@@ -33,7 +35,7 @@ _SPLITS = {
 
 def convert_from(
     peer: str, file: Path, out: Path, groups: int | None, heads: int | None, quirks: bool, up: Axis | None
-) -> None:
+) -> dict[str, Any]:
     """Read a peer's checkpoint; write and say what it holds.
 
     `out` gets backbone.safetensors and backbone.json; of a fine-tuned network model.safetensors and model.json too, as
@@ -60,10 +62,11 @@ def convert_from(
             save_backbone(imported.backbone, out, card)
         _save_whole(imported, out, card)
     for line in _report(imported, file, out, up):
-        print(line)
+        answer(line)
+    return {"out": out, **card}
 
 
-def convert_to(peer: str, backbone: Path, out: Path, up: Axis | None) -> None:
+def convert_to(peer: str, backbone: Path, out: Path, up: Axis | None) -> dict[str, Any]:
     """Write a backbone as a file for a peer's code. It is the one file in pickle's format that is written here, since
     their code reads no other: a dictionary of names, tensors and one line of text, which `weights_only` reads.
 
@@ -79,7 +82,8 @@ def convert_to(peer: str, backbone: Path, out: Path, up: Axis | None) -> None:
     tensors = to_peer(peer, load_backbone(backbone), up)
     content = {"base_model": tensors, "source": f"pointdistill {__version__}"}
     write_atomic(out, lambda target: torch.save(content, target))
-    print(f"{out}: {len(tensors)} tensors in the names of {PEERS[peer].title}'s pre-training, under base_model")
+    say(f"{out}: {len(tensors)} tensors in the names of {PEERS[peer].title}'s pre-training, under base_model")
+    return {"out": out, "tensors": len(tensors)}
 
 
 def _claim(out: Path, card: dict) -> None:

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from pointdistill.errors import choose
 from pointdistill.geometry import Patches, group_patches
 from pointdistill.models.backbone import Backbone, Config
 from pointdistill.models.blocks import Block, initialise
@@ -214,7 +215,7 @@ def create_backbone(name: str = "vit_s", pretrained: str | Path | None = None, *
         CheckpointError: the file is damaged or holds another architecture.
     """
     if name not in BACKBONES:
-        raise ValueError(f"unknown backbone {name!r}: choose one of {', '.join(BACKBONES)}")
+        raise ValueError(f"unknown backbone {name!r}. {choose(name, BACKBONES)}")
     unknown = set(overrides) - set(asdict(BACKBONES[name]))
     if unknown:
         raise ValueError(f"unknown backbone settings {sorted(unknown)}: choose from {sorted(asdict(BACKBONES[name]))}")

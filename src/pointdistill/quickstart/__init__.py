@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from pointdistill.console import console
+from pointdistill.console import answering, console, say
 from pointdistill.engine.jobs import run_jobs
 from pointdistill.errors import RecipeError
 from pointdistill.files import exclusive, is_temporary, read_json, write_json
@@ -52,7 +52,7 @@ def run_recipe(out: Path, recipe: QuickstartRecipe, workers: int | None = None) 
 
 def _run(layout: Layout, recipe: QuickstartRecipe, workers: int | None) -> Path:
     if recipe.mode == "fast":
-        console.print("A smoke run: it shows that everything works; its figures mean nothing.")
+        say("A smoke run: it shows that everything works; its figures mean nothing.")
     _stage(layout, "data", "writing the embedded data", lambda: write_data(layout, recipe.world, workers))
     _stage(layout, "preparation", "preparing the stores", lambda: prepare_data(layout, recipe, workers))
     _stage(layout, "training", "training", lambda: run_jobs(plan(recipe, layout), "training", workers))
@@ -60,8 +60,9 @@ def _run(layout: Layout, recipe: QuickstartRecipe, workers: int | None) -> Path:
     results = collect(layout, recipe)
     write_results(layout.root / "results.json", results)
     page = write_page(layout.root)
-    print_results(results, console)
-    console.print(f"\nresults: {layout.root / 'results.json'}\nreport:  {page}", markup=False)
+    with answering():
+        print_results(results, console)
+    say(f"\nresults: {layout.root / 'results.json'}\nreport:  {page}")
     return page
 
 

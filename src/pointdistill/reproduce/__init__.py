@@ -5,11 +5,11 @@ from pathlib import Path
 
 from pointdistill import distributed
 from pointdistill.cluster import cluster_executor, worker_count
-from pointdistill.console import console
+from pointdistill.console import say
 from pointdistill.engine.jobs import Job, run_jobs
 from pointdistill.errors import RecipeError
 from pointdistill.files import exclusive
-from pointdistill.reproduce.estimate import print_estimate
+from pointdistill.reproduce.estimate import Estimate, print_estimate
 from pointdistill.reproduce.named import target_of
 from pointdistill.reproduce.runs import Place, in_order
 from pointdistill.reproduce.scales import Scale, ScaleName, scale_of
@@ -40,7 +40,7 @@ def run_reproduce(
     seeds: int | None = None,
     estimate: bool = False,
     machines: Machines = Machines(),
-) -> Path | None:
+) -> Path | Estimate:
     """Run what a table or figure lacks, write it, print it.
 
     Args:
@@ -54,7 +54,7 @@ def run_reproduce(
         machines: where to run.
 
     Returns:
-        The JSON file; None for an estimate.
+        The JSON file, or the estimate.
 
     Raises:
         DataError: a store that it needs is not there, with the command that prepares it.
@@ -74,7 +74,7 @@ def reproduce(
     data: Path | None = None,
     estimate: bool = False,
     machines: Machines = Machines(),
-) -> Path | None:
+) -> Path | Estimate:
     """`run_reproduce` at any scale."""
     distributed.require_device(machines.device)
     out = Path(out).absolute()
@@ -82,11 +82,10 @@ def reproduce(
     place = Place(out, stores, scale, machines.device)
     runs = in_order(target.runs())
     if estimate:
-        print_estimate(target.name, place, runs, machines.workers)
-        return None
+        return print_estimate(target.name, place, runs, machines.workers)
     with exclusive(out):
         if runs and all(place.result(run) is not None for run in runs):
-            console.print(f"all {len(runs)} runs of {target.name} are there")
+            say(f"all {len(runs)} runs of {target.name} are there")
         else:
             stores.prepare(target.needs(), machines.workers)
             if runs:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from pointdistill import manifest
-from pointdistill.console import console
+from pointdistill.console import answer
 from pointdistill.parallel import torch_threads, usable_cores
 from pointdistill.pretraining_cost import made_up_method, step_seconds
 from pointdistill.recipes.recipe import PretrainRecipe, first_stage
@@ -82,13 +82,13 @@ def estimate(place: Place, runs: Sequence[Run]) -> Estimate:
     return Estimate(len(runs), len(missing), seconds, size / 1e9, tuple(sorted(unknown)))
 
 
-def print_estimate(name: str, place: Place, runs: Sequence[Run], workers: int | None) -> None:
+def print_estimate(name: str, place: Place, runs: Sequence[Run], workers: int | None) -> Estimate:
     """Say it."""
     found, slots = estimate(place, runs), workers or (usable_cores() if place.device == "cpu" else 1)
     pretrainings = sum(isinstance(run, Pretraining) for run in runs)
     if not runs:
-        console.print(f"{name} needs no runs")
-        return
+        answer(f"{name} needs no runs")
+        return found
     lines = [
         f"{name}, scale {place.scale.name}: {found.runs} runs, {pretrainings} of them pre-trainings; "
         f"{found.runs - found.missing} are done"
@@ -106,7 +106,8 @@ def print_estimate(name: str, place: Place, runs: Sequence[Run], workers: int | 
     if found.unknown:
         lines.append(f"not counted, since none has been run yet: {', '.join(found.unknown)}")
     for line in lines:
-        console.print(line, markup=False, soft_wrap=True)
+        answer(line)
+    return found
 
 
 def _kind(run: Run) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from pointdistill import __version__
 from pointdistill.analyses.detections import detection_examples
 from pointdistill.analyses.sampling import sampling_examples
-from pointdistill.console import console
+from pointdistill.console import say
 from pointdistill.report.analyses import Analyses, write_analyses_page
 from pointdistill.report.analyses.schema import FILE, write_analyses
 from pointdistill.report.examples import Example, save_examples
@@ -82,5 +82,5 @@ def write_page(place: Place, name: str, analyses: Analyses, examples: Sequence[E
     folder.mkdir(parents=True, exist_ok=True)
     save_examples(folder, list(examples))
     write_analyses(folder, analyses)
-    console.print(f"{write_analyses_page(folder)}: the page", markup=False, soft_wrap=True)
+    say(f"{write_analyses_page(folder)}: the page")
     return folder / FILE

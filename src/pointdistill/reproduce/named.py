@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from pointdistill.errors import RecipeError
+from pointdistill.errors import RecipeError, choose
 from pointdistill.reproduce.efficiency import LabelEfficiency
 from pointdistill.reproduce.figures import DetectionFigure, SamplingFigure
 from pointdistill.reproduce.others import PerClass, ReconstructionTable, Settings
@@ -30,7 +30,7 @@ def target_of(name: str, scale: Scale, seeds: int) -> Target:
         return DownstreamTable.at(TABLES[name], scale, seeds)
     if name in _OTHERS:
         return _OTHERS[name](scale, seeds)
-    raise RecipeError(f"there is no {name!r} to reproduce. Choose one of {', '.join(names())}")
+    raise RecipeError(f"there is no {name!r} to reproduce. {choose(name, names())}")
 
 
 def names() -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from pointdistill import __version__
-from pointdistill.console import console
+from pointdistill.console import answering, console, say
 from pointdistill.files import write_json, write_text
 from pointdistill.host import host_facts
 from pointdistill.recipes.downstream.recipe import Kind
@@ -146,6 +146,7 @@ def write_sheet(
     write_json(path, content)
     write_text(path.with_suffix(".md"), markdown(shown))
     write_text(path.with_suffix(".html"), sheet_page(shown, protocols))
-    print_sheet(shown, console)
-    console.print(f"{path}: the figures; beside it the tables (.md) and a page (.html)", markup=False, soft_wrap=True)
+    with answering():
+        print_sheet(shown, console)
+    say(f"{path}: the figures; beside it the tables (.md) and a page (.html)")
     return path

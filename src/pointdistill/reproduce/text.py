@@ -9,7 +9,7 @@ from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from pointdistill.console import in_markdown
+from pointdistill.console import in_markdown, say
 from pointdistill.metrics.significance import mean_std
 from pointdistill.report.comparison import difference_text, p_text
 from pointdistill.report.figures import in_words
@@ -192,7 +192,7 @@ def print_sheet(sheet: Sheet, console: Console) -> None:
         needed = Measurement.get(console, console.options.update(max_width=1000), table).minimum
         console.print(table, width=max(console.width, needed), crop=False, soft_wrap=needed > console.width)
         for note in sheet.notes if number == 0 else []:
-            console.print(note, markup=False, soft_wrap=True)
+            say(note)
         console.print()
 
 

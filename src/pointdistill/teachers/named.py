@@ -19,7 +19,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from pointdistill.errors import PointdistillError
+from pointdistill.errors import PointdistillError, choose
 from pointdistill.teachers.base import Captioner, Teacher
 from pointdistill.teachers.clip import load_clip_feature, load_clip_patches
 from pointdistill.teachers.clipcap import load_clipcap
@@ -63,8 +63,8 @@ def teacher_factory(spec: str | None = None) -> Callable[[], Teacher]:
         return partial(load_user_teacher, str(Path(file).expanduser().absolute()), name)
     if kind not in KINDS:
         raise PointdistillError(
-            f"--teacher {spec}: no such folder, and no teacher of that name. Name a folder with teacher.json, "
-            f"FILE.py:CLASS, or one of {', '.join(KINDS.values())}"
+            f"--teacher {spec}: no such folder, and no teacher of that name. {choose(kind, KINDS)}, or name a folder "
+            f"with teacher.json, or FILE.py:CLASS (docs/teacher.md)"
         )
     may, must = ":" in KINDS[kind], ":" in KINDS[kind] and "[:" not in KINDS[kind]
     if not must <= bool(colon) <= may or (colon and not argument):

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor, nn
 
-from pointdistill.console import console, progress
+from pointdistill.console import console, progress, say
 from pointdistill.errors import TrainingDiverged
 from pointdistill.seeding import numpy_generator, torch_generator
 from pointdistill.teachers.captioned import CaptionedImages, Jitter, augment
@@ -108,7 +108,7 @@ def _fit(
                 bars.update(bar, completed=step, note=f"loss {losses[-1]:.3f}")
             mean = sum(losses) / len(losses)
             if not console.is_terminal and (epoch + 1) % max(1, settings.epochs // 4) == 0:
-                console.print(f"teacher: {stage}, epoch {epoch + 1} of {settings.epochs}, loss {mean:.3f}")
+                say(f"teacher: {stage}, epoch {epoch + 1} of {settings.epochs}, loss {mean:.3f}")
     return mean
 
 

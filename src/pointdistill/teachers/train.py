@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from pointdistill.console import console
+from pointdistill.console import answer, say
 from pointdistill.errors import DataError, RecipeError
 from pointdistill.files import exclusive, read_json, write_bytes, write_json
 from pointdistill.parallel import torch_threads
@@ -122,7 +122,7 @@ def _train(
     report |= {"weights_sha256": teacher.weights_hash, "torch": torch.__version__}
     write_json(out / QUALITY, report)
     for name, value in quality.items():
-        console.print(f"  {name.replace('_', ' ')}: {value:.3f}" if isinstance(value, float) else f"  {name}: {value}")
+        answer(f"  {name.replace('_', ' ')}: {value:.3f}" if isinstance(value, float) else f"  {name}: {value}")
     return load_small_teacher(out)
 
 
@@ -197,7 +197,7 @@ def _stage(folder: Path, name: str, part: nn.Module, train: Callable[[], float])
     seconds = round(time.perf_counter() - start, 1)
     write_bytes(weights, safetensors.torch.save({key: value.contiguous() for key, value in part.state_dict().items()}))
     write_json(record, {"loss": loss, "seconds": seconds})
-    console.print(f"teacher: {name} took {seconds:.0f} s, last loss {loss:.3f}")
+    say(f"teacher: {name} took {seconds:.0f} s, last loss {loss:.3f}")
     return seconds
 
 

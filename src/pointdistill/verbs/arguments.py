@@ -1,6 +1,7 @@
 """How verbs take their arguments."""
 
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import tyro
 
@@ -8,6 +9,19 @@ from pointdistill.errors import PointdistillError
 
 Positional, arg = tyro.conf.Positional, tyro.conf.arg
 Axis = Literal["x", "-x", "y", "-y", "z", "-z"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a verb found that has an exit code of its own.
+
+    Attributes:
+        content: what --json prints; None: nothing.
+        code: the exit code.
+    """
+
+    content: Any
+    code: int
 
 
 def at_least(least: int, **options: int | None) -> None:

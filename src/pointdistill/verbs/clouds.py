@@ -24,7 +24,7 @@ def caption(
     """
     from pointdistill.applications.commands import caption_command
 
-    caption_command(cloud, run, frame, teacher, up)
+    return caption_command(cloud, run, frame, teacher, up)
 
 
 def classify(
@@ -49,7 +49,7 @@ def classify(
     """
     from pointdistill.applications.commands import classify_command
 
-    classify_command(cloud, run, labels, frame, teacher, up, template)
+    return classify_command(cloud, run, labels, frame, teacher, up, template)
 
 
 def embed(
@@ -70,4 +70,4 @@ def embed(
     """
     from pointdistill.applications.commands import embed_command
 
-    embed_command(clouds, backbone, out, frame, up)
+    return embed_command(clouds, backbone, out, frame, up)

@@ -1,12 +1,16 @@
 """What lies on disk: the embedded world, stores, and what a folder is."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from pointdistill.console import answer, say
 from pointdistill.errors import PointdistillError
-from pointdistill.verbs.arguments import Axis, Positional, arg, at_least
+from pointdistill.verbs.arguments import Axis, Outcome, Positional, arg, at_least
+
+if TYPE_CHECKING:
+    from pointdistill.store import FrameStore
 
 
 def world(
@@ -37,6 +41,7 @@ def world(
     if rate <= 0:
         raise PointdistillError(f"--rate {rate:g}: must be above 0")
     write_world(layout, out, count, frames, rate, frames_only, workers)
+    return {"out": out, "layout": layout}
 
 
 def prepare(
@@ -96,15 +101,14 @@ def prepare(
         raise PointdistillError("several --split belong to --labels; recordings are prepared a split a store")
     if holds_shapes(data):
         _refuse("Leave it out for shapes", teacher=teacher, keep_images=keep_images, up=up, scheduler=scheduler)
-        prepare_shapes(data, out, split[0] if split else "train", points)
-        return
+        return _frames(prepare_shapes(data, out, split[0] if split else "train", points))
     if scheduler and workers:
         raise PointdistillError("--scheduler and --workers exclude each other: the cluster has its own workers")
     if scheduler:  # its workers may stand in other folders
         data = data.absolute()
     factory = teacher_factory(teacher)
     with cluster_executor(scheduler) if scheduler else nullcontext() as executor:
-        prepare_frames(
+        store = prepare_frames(
             data,
             out,
             factory,
@@ -116,16 +120,30 @@ def prepare(
             executor=executor,
             up_axis=up,
         )
+    return _frames(store)
 
 
 def _prepare_labels(
     data: Path, out: Path, splits: tuple[str, ...], workers: int | None, variant: str | None, **of_frames: object
-) -> None:
-    from pointdistill.prepare import in_words, prepare_labels
+) -> dict[str, Any]:
+    from pointdistill.prepare import in_words, prepare_labels, sizes
 
     _refuse("Leave it out with --labels", **of_frames)
     store = prepare_labels(data, out, splits, workers, variant)
-    print(f"{store.path}: {in_words(store)}")
+    say(f"{store.path}: {in_words(store)}")
+    return {"out": store.path, "kind": store.kind, "splits": sizes(store)}
+
+
+def _frames(store: "FrameStore") -> dict[str, Any]:
+    skipped = store.manifest.get("skipped", [])
+    teacher = store.teacher["identity"] if store.has_targets else None
+    return {
+        "out": store.path,
+        "frames": len(store),
+        "scans": len(store.scan_names),
+        "skipped": skipped,
+        "teacher": teacher,
+    }
 
 
 def _refuse(remedy: str, **of_frames: object) -> None:
@@ -149,9 +167,9 @@ def doctor(path: Annotated[Path, Positional, arg(metavar="PATH")], every: int = 
     from pointdistill.doctor import Problem, examine
 
     at_least(1, every=every, points=points)
-    problems = 0
+    lines = []
     for line in examine(path, every, points):
-        print(line)
-        problems += isinstance(line, Problem)
-    if problems:
-        raise SystemExit(1)
+        answer(line)
+        lines.append(line)
+    problems = [line.strip() for line in lines if isinstance(line, Problem)]
+    return Outcome({"path": path, "lines": lines, "problems": problems}, code=1 if problems else 0)

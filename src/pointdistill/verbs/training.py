@@ -23,10 +23,12 @@ def teacher(
         out: folder of weights, quality.json and checkpoints.
         seed: of everything random.
     """
-    from pointdistill.teachers.train import train_teacher
+    from pointdistill.files import read_json
+    from pointdistill.teachers.train import QUALITY, train_teacher
 
     at_least(0, seed=seed)
-    train_teacher(images, out, seed)
+    trained = train_teacher(images, out, seed)
+    return {"out": out, "identity": trained.identity, **read_json(out / QUALITY)}
 
 
 def pretrain(
@@ -76,7 +78,9 @@ def pretrain(
     if probe_every == 0 and objects is not None:
         raise PointdistillError("--objects are for probes, of which --probe-every 0 wants none. Leave one out")
     probes = None if probe_every == 0 else ProbeSettings(probe_every, objects)
-    run_named_recipe(recipe, data, heldout, out, epochs, batch_size, seed, device, compile, teacher, probes, estimate)
+    return run_named_recipe(
+        recipe, data, heldout, out, epochs, batch_size, seed, device, compile, teacher, probes, estimate
+    )
 
 
 def finetune(
@@ -117,7 +121,7 @@ def finetune(
     if (way is None) != (shot is None):
         raise PointdistillError("--way and --shot belong together. Give both, or neither")
     draws = Episodes(way, shot, episodes) if way and shot else None
-    run_named_finetuning(recipe, data, init, out, epochs, batch_size, seed, labels, device, draws)
+    return run_named_finetuning(recipe, data, init, out, epochs, batch_size, seed, labels, device, draws)
 
 
 def probe(
@@ -146,7 +150,7 @@ def probe(
 
     at_least(1, labels=labels)
     at_least(0, seed=seed)
-    run_named_probe(recipe, data, init, protocol, out, seed, labels, device)
+    return run_named_probe(recipe, data, init, protocol, out, seed, labels, device)
 
 
 def evaluate(
@@ -172,7 +176,7 @@ def evaluate(
     from pointdistill.evaluation import run_evaluation_command
 
     at_least(1, workers=workers)
-    run_evaluation_command(run, data, split, out, workers, device)
+    return run_evaluation_command(run, data, split, out, workers, device)
 
 
 def analyse(
@@ -199,7 +203,7 @@ def analyse(
 
     if (detector is None) != (scenes is None):
         raise PointdistillError("--detector and --scenes belong together. Give both, or neither")
-    run_analysis_command(run, data, heldout, objects, detector, scenes, out)
+    return run_analysis_command(run, data, heldout, objects, detector, scenes, out)
 
 
 def convert(
@@ -232,8 +236,8 @@ def convert(
     if (from_ is None) == (to is None):
         raise PointdistillError("give one of --from and --to. `pointdistill convert --help` says more")
     if from_ is not None:
-        convert_from(from_, source, out, groups, heads, quirks, up)
-    elif to is not None:
-        if groups or heads or quirks:
-            raise PointdistillError("--groups, --heads and --quirks belong to --from. Leave them out")
-        convert_to(to, source, out, up)
+        return convert_from(from_, source, out, groups, heads, quirks, up)
+    assert to is not None
+    if groups or heads or quirks:
+        raise PointdistillError("--groups, --heads and --quirks belong to --from. Leave them out")
+    return convert_to(to, source, out, up)

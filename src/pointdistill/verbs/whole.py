@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
+from pointdistill.console import answer
 from pointdistill.errors import PointdistillError
+from pointdistill.files import read_json
 from pointdistill.verbs.arguments import Positional, arg, at_least
 
 
@@ -24,7 +26,8 @@ def quickstart(out: Path | None = None, fast: bool = False, thorough: bool = Fal
     if fast and thorough:
         raise PointdistillError("--fast and --thorough exclude each other. Choose one")
     mode = "fast" if fast else "thorough" if thorough else "full"
-    run_quickstart(out or Path("quickstart" if mode == "full" else f"quickstart-{mode}"), mode, workers)
+    page = run_quickstart(out or Path("quickstart" if mode == "full" else f"quickstart-{mode}"), mode, workers)
+    return {"out": page.parent, "report": page, **read_json(page.parent / "results.json")}
 
 
 def reproduce(
@@ -60,7 +63,8 @@ def reproduce(
     at_least(1, seeds=seeds, workers=workers)
     if scheduler and workers:
         raise PointdistillError("--scheduler and --workers exclude each other: the cluster has its own workers")
-    run_reproduce(target, out, data, scale, seeds, estimate, Machines(workers, scheduler, device))
+    found = run_reproduce(target, out, data, scale, seeds, estimate, Machines(workers, scheduler, device))
+    return {"out": found, **read_json(found)} if isinstance(found, Path) else found
 
 
 def report(run: Annotated[Path, Positional, arg(metavar="RUN")], markdown: bool = False):
@@ -74,7 +78,13 @@ def report(run: Annotated[Path, Positional, arg(metavar="RUN")], markdown: bool 
     from pointdistill.report.schema import read_results
     from pointdistill.report.tables import markdown_table
 
-    print(markdown_table(read_results(run / "results.json")) if markdown else write_page(run))
+    if markdown:
+        table = markdown_table(read_results(run / "results.json"))
+        answer(table)
+        return {"markdown": table}
+    page = write_page(run)
+    answer(str(page))
+    return {"report": page}
 
 
 Measurement = Literal[
@@ -93,7 +103,6 @@ def bench(
     device: str = "cpu",
     rounds: int = 7,
     scenes: int = 312,
-    json: bool = False,
 ):
     """Measure on this machine whether parts keep up: in turns with peers, the plain way and the machine at its best.
 
@@ -114,11 +123,10 @@ def bench(
         device: where the steps are taken (step, loop, finetune, feed).
         rounds: rounds of which the medians are taken (step, finetune, geometry, growth, start).
         scenes: scenes measured; the limits are for 312 (metrics).
-        json: print all figures as one JSON object and nothing else.
     """
     from pointdistill.bench.run import Settings
     from pointdistill.bench.run import bench as run_bench
 
     at_least(1, frames=frames, every=every, steps=steps, rounds=rounds, scenes=scenes)
     settings = Settings(store, recording, reference, frames, every, steps, device, rounds, scenes)
-    run_bench(names, settings, json)
+    return run_bench(names, settings)
