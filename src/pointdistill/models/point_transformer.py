@@ -1,17 +1,27 @@
 """The point-cloud backbone (paper section 3.1, eqs. 1-4): patches, mini-PointNet, plain pre-norm transformer."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from pointdistill.errors import choose
-from pointdistill.geometry import Patches, group_patches
+from pointdistill.geometry import Patches, group_patches, interpolate, three_nearest
 from pointdistill.models.backbone import Backbone, Config
 from pointdistill.models.blocks import Block, initialise
 from pointdistill.models.patch_embed import ClassToken, PatchEmbed, PositionEmbed
+
+Clouds = (
+    Float[Tensor, "batch points 3"]
+    | Float[np.ndarray, "batch points 3"]
+    | Sequence[Float[Tensor, "_ 3"] | Float[np.ndarray, "_ 3"]]
+)
+"""A batch of clouds of one size, or clouds of any sizes one after the other."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +76,35 @@ class Features:
     centres: Float[Tensor, "batch groups 3"]
     layers: tuple[Float[Tensor, "batch tokens width"], ...] = ()
 
+    @property
+    def pooled(self) -> Float[Tensor, "batch twice_width"]:
+        """Mean and maximum over the patches' tokens, side by side; computed when it is asked for."""
+        tokens = self._of_patches()
+        return torch.cat([tokens.mean(1), tokens.max(1).values], dim=1)
+
+    def at(
+        self, points: Float[Tensor, "batch queries 3"] | Float[np.ndarray, "batch queries 3"]
+    ) -> Float[Tensor, "batch queries width"]:
+        """Features at any points: those of the three nearest patches, weighted by inverse squared distance.
+
+        Differentiable in the features.
+
+        Args:
+            points: in the frame of the clouds that were encoded, as many clouds of them.
+
+        Source: PointNet++, section 3.4 (`geometry.three_nearest`).
+
+        >>> clouds = torch.rand(2, 500, 3)
+        >>> features = create_backbone("vit_nano")(clouds)
+        >>> features.pooled.shape, features.at(clouds).shape
+        (torch.Size([2, 192]), torch.Size([2, 500, 96]))
+        """
+        queries = torch.as_tensor(points, dtype=self.centres.dtype, device=self.centres.device)
+        return interpolate(self._of_patches(), *three_nearest(queries, self.centres))
+
+    def _of_patches(self) -> Float[Tensor, "batch groups width"]:
+        return self.tokens[:, self.tokens.shape[1] - self.centres.shape[1] :]
+
 
 @dataclass(frozen=True)
 class Trace:
@@ -98,15 +137,20 @@ class PointTransformer(Backbone):
         self.blocks.apply(initialise)
         self.class_token = ClassToken(config.width) if config.class_token else None
 
-    def patches(
-        self, points: Float[Tensor, "batch points 3"], groups: int | None = None, group_size: int | None = None
-    ) -> Patches:
-        """Eqs. 1-2, in the way of the configuration.
+    def patches(self, points: Clouds, groups: int | None = None, group_size: int | None = None) -> Patches:
+        """Eqs. 1-2, in the way of the configuration. Of clouds of any sizes each is cut by itself: so many patches of
+        so many points come of all.
 
         Raises:
             ValueError: fewer points than patches or than points a patch.
         """
         config = self.config
+        if not isinstance(points, Tensor):
+            return self._patches_of_each(points, groups, group_size)
+        if points.ndim != 3 or points.shape[2] != 3:
+            raise ValueError(
+                f"points of shape {tuple(points.shape)}: give (batch, points, 3), points[None] of one cloud"
+            )
         return group_patches(
             points,
             groups or config.groups,
@@ -115,8 +159,25 @@ class PointTransformer(Backbone):
             by_index=config.neighbours_by_index,
         )
 
+    def _patches_of_each(
+        self, clouds: Float[np.ndarray, "batch points 3"] | Sequence, groups: int | None, group_size: int | None
+    ) -> Patches:
+        weight = self.norm.weight
+        if isinstance(clouds, np.ndarray):
+            return self.patches(torch.tensor(clouds, dtype=weight.dtype, device=weight.device), groups, group_size)
+        if not len(clouds):
+            raise ValueError("no clouds: give one or more")
+        cut = []
+        for number, cloud in enumerate(clouds):
+            one = cloud if isinstance(cloud, Tensor) else torch.tensor(cloud, dtype=weight.dtype)
+            try:
+                cut.append(self.patches(one.to(weight.device)[None], groups, group_size))
+            except ValueError as error:
+                raise ValueError(f"cloud {number}: {error}") from None
+        return Patches(*(torch.cat(parts) for parts in zip(*cut, strict=True)))
+
     def tokenise(
-        self, points: Float[Tensor, "batch points 3"], groups: int | None = None, group_size: int | None = None
+        self, points: Clouds, groups: int | None = None, group_size: int | None = None
     ) -> tuple[
         Float[Tensor, "batch groups width"], Float[Tensor, "batch groups width"], Float[Tensor, "batch groups 3"]
     ]:
@@ -163,7 +224,7 @@ class PointTransformer(Backbone):
 
     def forward(
         self,
-        points: Float[Tensor, "batch points 3"],
+        points: Clouds,
         group_count: int | None = None,
         group_size: int | None = None,
         layers: tuple[int, ...] = (),
@@ -172,7 +233,10 @@ class PointTransformer(Backbone):
         """Encode clouds.
 
         Args:
-            points: clouds, centred and scaled to the unit sphere.
+            points: clouds, centred and scaled to the unit sphere (`applications.inputs.unit_clouds`); tensors, or
+                arrays, which go to the weights' device. A list of clouds of different sizes needs no filling up: each
+                is cut into its patches by itself, and what is said of it is what would be said of it alone, up to
+                rounding.
             group_count: patches a cloud; default the configuration's.
             group_size: points a patch; default the configuration's.
             layers: 1-based numbers of blocks whose outputs are wanted.
@@ -184,13 +248,16 @@ class PointTransformer(Backbone):
         tokens, positions, centres = self.tokenise(points, group_count, group_size)
         own = 0
         if prepend is None and self.class_token is not None:
-            prepend, own = self.class_token(points.shape[0]), 1
+            prepend, own = self.class_token(tokens.shape[0]), 1
         if prepend is not None:
             tokens = torch.cat([prepend[0], tokens], dim=1)
             positions = torch.cat([prepend[1], positions], dim=1)
         outputs = self.trace(tokens, positions).outputs
         wanted = tuple(outputs[layer - 1][:, own:] for layer in layers)
         return Features(self.norm(outputs[-1][:, own:]), centres, wanted)
+
+    if TYPE_CHECKING:  # nn.Module's own call says nothing of what it takes and gives
+        __call__ = forward
 
 
 BACKBONES = {
