@@ -9,12 +9,13 @@ also cancels most of what length costs a label. Where the target is an image fea
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import overload
 
-import numpy as np
-from jaxtyping import Float, Num
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from pointdistill.applications.inputs import Cloud, is_one
 from pointdistill.applications.prefix import TextEncoder, opened, predict_prefix, speaking, teacher_of
 from pointdistill.datasets.axes import Axis
 from pointdistill.distilled import Distilled
@@ -29,18 +30,42 @@ SHARPNESS = 100.0
 """The inverse temperature that CLIP's training ends with."""
 
 
+@overload
 def classify(
-    points: Num[np.ndarray, "points 3"],
+    points: Cloud,
     run: str | Path | Distilled,
     labels: Sequence[str],
     teacher: str | Path | Teacher | None = None,
     up: Axis | None = None,
     template: str | None = None,
-) -> dict[str, float]:
-    """How well each label fits a cloud, best first; the figures are positive and add up to one.
+) -> dict[str, float]: ...
+
+
+@overload
+def classify(
+    points: Sequence[Cloud],
+    run: str | Path | Distilled,
+    labels: Sequence[str],
+    teacher: str | Path | Teacher | None = None,
+    up: Axis | None = None,
+    template: str | None = None,
+) -> list[dict[str, float]]: ...
+
+
+def classify(
+    points: Cloud | Sequence[Cloud],
+    run: str | Path | Distilled,
+    labels: Sequence[str],
+    teacher: str | Path | Teacher | None = None,
+    up: Axis | None = None,
+    template: str | None = None,
+) -> dict[str, float] | list[dict[str, float]]:
+    """How well each label fits a cloud, best first; the figures are positive and add up to one. Of a list of clouds, of
+    each.
 
     Args:
-        points: a cloud in any unit, best one view of a depth camera.
+        points: an array or tensor of shape (points, 3) in any unit, or a file, best one view of a depth camera; or a
+            list of such, of any sizes.
         run: a finished distillation or its folder.
         labels: two or more, for instance "chair", "table".
         teacher: the run's teacher, or how `prepare --teacher` names it; default the embedded one.
@@ -51,11 +76,13 @@ def classify(
         CheckpointError: no finished distillation.
         RecipeError: another teacher than the run's, one that knows no texts, words that it does not know, or labels or
             a template that cannot be used.
-        DataError: too few points.
+        DataError: a cloud that cannot be read, or has too few points.
     """
     distilled = opened(run)
     reader = teacher_of(distilled, teacher)
     prefix = predict_prefix(points, distilled, up)
+    if not len(prefix):
+        return []
     if isinstance(reader, Captioner):
         texts = fill(labels, template or CAPTION)
         scores = likelihood_scores(prefix, distilled.mean_target, texts, reader)
@@ -64,8 +91,11 @@ def classify(
         scores = SHARPNESS * functional.normalize(prefix[:, 0], dim=1) @ functional.normalize(features, dim=1).T
     else:
         speaking(reader)  # says why not
-    shares = scores[0].softmax(0).tolist()
-    return dict(sorted(zip(labels, shares, strict=True), key=lambda entry: -entry[1]))
+    found = [
+        dict(sorted(zip(labels, shares, strict=True), key=lambda entry: -entry[1]))
+        for shares in scores.softmax(1).tolist()
+    ]
+    return found[0] if is_one(points) else found
 
 
 def fill(labels: Sequence[str], template: str) -> list[str]:

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -89,29 +89,34 @@ def frame_cloud(store: FrameStore, frame: int, reference: Frame) -> Float32[np.n
     return cloud @ store.pose(frame)[:3, :3].T if reference == "gravity" else cloud
 
 
-def training_form(
+class UnitCloud(NamedTuple):
+    """A cloud in the unit sphere, and the way back: `points * radius + centre` is in the frame of pre-training, in the
+    input's unit."""
+
+    points: Float[Tensor, "count 3"]
+    centre: Float[np.ndarray, "3"]
+    radius: float
+
+
+def unit_cloud(
     points: Num[np.ndarray, "points 3"],
     up: Axis | None,
     frame: Frame,
-    count: int,
+    count: int | None = None,
     least: int = 1,
     name: str | Path = "point cloud",
-) -> tuple[Float[Tensor, "1 count 3"], Float[np.ndarray, "3"], float]:
-    """A cloud as the loader hands clouds to pre-training: turned, its mean at the origin, in the unit sphere, a draw
-    of `count` points (always the same one). Points that are not finite, or so far off that they were never measured
-    (`datasets.coordinates.usable`), are left out.
+) -> UnitCloud:
+    """A cloud turned, its mean at the origin, in the unit sphere, and a draw of its points (always the same one).
+    Points that are not finite, or so far off that they were never measured (`datasets.coordinates.usable`), are left
+    out.
 
     Args:
         points: any unit; one view of a depth camera is what pre-training knows.
         up: which of its axes points up; None takes it to be in the frame of pre-training already.
         frame: of the pre-training: "gravity" has z up; "camera" has x right, y down, z forward.
-        count: points drawn, some of them more than once where there are fewer.
+        count: points drawn, some of them more than once where there are fewer; None takes all, in their order.
         least: fewer points than this are refused.
         name: what errors call the cloud.
-
-    Returns:
-        The cloud, and its centre and radius: `cloud * radius + centre` is in the frame of pre-training, in the input's
-        unit.
 
     Raises:
         DataError: too few (finite) points, or all in one place.
@@ -126,9 +131,25 @@ def training_form(
     sphere = to_unit_sphere(torch.from_numpy(rows)[None])
     if float(sphere.radius) <= 1e-6:
         raise DataError(name, "has all its points in one place", "Give one with an extent")
-    chosen = draw_rows(numpy_generator(0, "cloud"), len(rows), count)
+    drawn = sphere.points[0]
+    if count is not None:
+        drawn = drawn[torch.from_numpy(draw_rows(numpy_generator(0, "cloud"), len(rows), count))]
     centre = sphere.centre[0, 0].numpy() + turn(up, frame).astype(np.float64) @ origin
-    return sphere.points[:, torch.from_numpy(chosen)], centre, float(sphere.radius)
+    return UnitCloud(drawn, centre, float(sphere.radius))
+
+
+def training_form(
+    points: Num[np.ndarray, "points 3"],
+    up: Axis | None,
+    frame: Frame,
+    count: int,
+    least: int = 1,
+    name: str | Path = "point cloud",
+) -> tuple[Float[Tensor, "1 count 3"], Float[np.ndarray, "3"], float]:
+    """A cloud as the loader hands clouds to pre-training, as a batch of one, with its centre and radius; arguments and
+    errors as `unit_cloud`'s."""
+    drawn, centre, radius = unit_cloud(points, up, frame, count, least, name)
+    return drawn[None], centre, radius
 
 
 def turn(up: Axis | None, frame: Frame) -> Float32[np.ndarray, "3 3"]:

@@ -1,14 +1,16 @@
 """From a cloud to the prefix that a finished distillation predicts, and the teacher that can read it."""
 
+import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-import numpy as np
 import torch
-from jaxtyping import Float, Num
+from jaxtyping import Float
 from torch import Tensor
 
 from pointdistill.applications.clouds import training_form
+from pointdistill.applications.inputs import BATCH, Cloud, evaluating, named_arrays
 from pointdistill.datasets.axes import Axis
 from pointdistill.distilled import Distilled, load_distilled
 from pointdistill.errors import RecipeError
@@ -33,16 +35,23 @@ def opened(run: str | Path | Distilled) -> Distilled:
 
 @torch.no_grad()
 def predict_prefix(
-    points: Num[np.ndarray, "points 3"], run: Distilled, up: Axis | None = None
-) -> Float[Tensor, "1 prefix dim"]:
-    """What the run's teacher would say of an image of this cloud, as far as the student knows.
+    points: Cloud | Sequence[Cloud], run: Distilled, up: Axis | None = None
+) -> Float[Tensor, "clouds prefix dim"]:
+    """What the run's teacher would say of an image of this cloud, as far as the student knows; of several, of each.
 
     Raises:
-        DataError: fewer points than a patch has, or all in one place.
+        DataError: a cloud that cannot be read, has fewer points than a patch, or all in one place.
     """
     frames, backbone = run.recipe.frames, run.recipe.backbone
-    cloud, _, _ = training_form(points, up, frames.frame, frames.points, max(backbone.groups, backbone.group_size))
-    return run.method.predict(cloud)
+    least, where = max(backbone.groups, backbone.group_size), next(iter(run.method.parameters())).device
+    clouds, found = named_arrays(points), []
+    with evaluating(run.method):
+        while batch := [
+            training_form(array, up, frames.frame, frames.points, least, name)[0]
+            for name, array in itertools.islice(clouds, BATCH)
+        ]:
+            found.append(run.method.predict(torch.cat(batch).to(where)).cpu())
+    return torch.cat(found) if found else torch.empty(0, *run.mean_target.shape)
 
 
 def teacher_of(run: Distilled, teacher: str | Path | Teacher | None = None) -> Teacher:
