@@ -122,5 +122,5 @@ def test_the_python_block_runs():
     names = {}
     exec(block, names)
     assert names["features"].tokens.shape == (2, 64, 384)
-    assert names["index"].shape == (2, 64)
-    assert names["neighbours"].shape == (2, 64, 32)
+    assert names["features"].pooled.shape == (2, 768)
+    assert names["each"].shape == (2, 4096, 384)

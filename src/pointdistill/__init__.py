@@ -4,22 +4,60 @@ import importlib
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
-__all__ = ["caption", "classify", "create_backbone", "embed", "geometry"]
+__all__ = [
+    "Distiller",
+    "Embedding",
+    "Features",
+    "FineTuned",
+    "caption",
+    "classify",
+    "create_backbone",
+    "embed",
+    "finetune",
+    "geometry",
+    "load_encoder",
+    "load_teacher",
+    "read_cloud",
+    "unit_clouds",
+]
 
 if TYPE_CHECKING:
     from pointdistill import geometry
+    from pointdistill.api.distiller import Distiller
+    from pointdistill.api.downstream import FineTuned, finetune
     from pointdistill.applications.caption import caption
     from pointdistill.applications.classify import classify
-    from pointdistill.applications.embed import embed
-    from pointdistill.models.point_transformer import create_backbone
+    from pointdistill.applications.clouds import read_cloud
+    from pointdistill.applications.embed import Embedding, embed, load_encoder
+    from pointdistill.applications.inputs import unit_clouds
+    from pointdistill.models.point_transformer import Features, create_backbone
+    from pointdistill.teachers.named import load_teacher
+
+_HOME = {
+    "Distiller": "api.distiller",
+    "Embedding": "applications.embed",
+    "Features": "models.point_transformer",
+    "FineTuned": "api.downstream",
+    "caption": "applications.caption",
+    "classify": "applications.classify",
+    "create_backbone": "models.point_transformer",
+    "embed": "applications.embed",
+    "finetune": "api.downstream",
+    "load_encoder": "applications.embed",
+    "load_teacher": "teachers.named",
+    "read_cloud": "applications.clouds",
+    "unit_clouds": "applications.inputs",
+}
+"""Where each name lives: what needs torch is imported on first use, so that the command line's help is instant."""
 
 
 def __getattr__(name: str):
-    """What needs torch is imported on first use, so that the command line's help is instant."""
-    if name == "create_backbone":
-        return importlib.import_module("pointdistill.models.point_transformer").create_backbone
-    if name in ("caption", "classify", "embed"):
-        return getattr(importlib.import_module(f"pointdistill.applications.{name}"), name)
     if name == "geometry":
         return importlib.import_module("pointdistill.geometry")
+    if name in _HOME:
+        return getattr(importlib.import_module(f"pointdistill.{_HOME[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -14,7 +14,7 @@ from pointdistill.engine.finetune import finetune
 from pointdistill.engine.log import Report
 from pointdistill.errors import RecipeError, choose
 from pointdistill.files import exclusive, read_json
-from pointdistill.labelled import kind_of, open_splits
+from pointdistill.labelled import few_labels, kind_of, open_splits
 from pointdistill.manifest import NAME as MANIFEST
 from pointdistill.manifest import file_sha256
 from pointdistill.models.backbone import Backbone, Config
@@ -24,6 +24,7 @@ from pointdistill.recipes.downstream import RECIPES
 from pointdistill.recipes.downstream.recipe import DownstreamRecipe
 from pointdistill.report.figures import figure_table, in_words, print_figures
 from pointdistill.seeding import torch_generator
+from pointdistill.tasks.base import Splits
 from pointdistill.tasks.classification import Classification
 
 SCRATCH = "scratch"
@@ -101,9 +102,9 @@ def _few_shot_figures(result: dict[str, Any]) -> dict[str, Any]:
 
 def run_finetuning(
     recipe: DownstreamRecipe,
-    data: Path,
+    data: Path | Splits,
     out: Path,
-    init: Path | None = None,
+    init: Path | Backbone | None = None,
     *,
     epochs: int | None = None,
     batch_size: int | None = None,
@@ -117,9 +118,10 @@ def run_finetuning(
 
     Args:
         recipe: task, optimisation, splits.
-        data: a store of labelled data (`prepare.prepare_labels`) of the recipe's kind.
+        data: a store of labelled data (`prepare.prepare_labels`) of the recipe's kind, or its splits.
         out: folder for log.jsonl, checkpoint, model.safetensors, model.json, result.json (`engine.finetune`).
-        init: backbone.safetensors or the folder of one (a pre-training's, a conversion's); None: random weights.
+        init: backbone.safetensors or the folder of one (a pre-training's, a conversion's), or a backbone itself, which
+            is left as it is; None: random weights.
         epochs: instead of the recipe's.
         batch_size: instead of the recipe's.
         labels: only so many labelled rooms, or objects a class, drawn by the seed.
@@ -136,9 +138,13 @@ def run_finetuning(
         DataError: no such store or split, or data that the task cannot use.
         CheckpointError: a missing or damaged checkpoint.
     """
-    require_kind(recipe, data)
-    backbone = starting_backbone(recipe.backbone, init, seed, say)
-    splits = open_splits(data, recipe.splits, labels, seed)
+    if isinstance(data, Splits):
+        splits = replace(data, train=few_labels(data.train, labels, seed))
+        backbone = starting_backbone(recipe.backbone, init, seed, say)
+    else:
+        require_kind(recipe, data)
+        backbone = starting_backbone(recipe.backbone, init, seed, say)
+        splits = open_splits(data, recipe.splits, labels, seed)
     config = _with_batches(recipe, batch_size).schedule(recipe.task.size(splits.train), epochs)
     card = {
         "recipe": recipe.name,
@@ -146,7 +152,7 @@ def run_finetuning(
         "splits": list(recipe.splits),
         "labels": labels,
         "init": _origin(init),
-        "store": file_sha256(Path(data) / MANIFEST),
+        "store": None if isinstance(data, Splits) else file_sha256(Path(data) / MANIFEST),
     }
     return finetune(recipe.task, backbone, splits, config, seed, Path(out), report=report, device=device, card=card)
 
@@ -166,9 +172,10 @@ def require_kind(recipe: DownstreamRecipe, data: Path) -> None:
 
 
 def starting_backbone(
-    config: Config, init: Path | None, seed: int, say: Callable[[str], None] = lambda line: None
+    config: Config, init: Path | Backbone | None, seed: int, say: Callable[[str], None] = lambda line: None
 ) -> Backbone:
-    """Random weights drawn by the seed, or those of a file; of other sizes than `config`, the file's are taken.
+    """Random weights drawn by the seed, those of a file, or a backbone as it is; of other sizes than `config`, those of
+    the file or the backbone are taken.
 
     Raises:
         RecipeError: `config` is of another architecture than what backbone files hold.
@@ -178,20 +185,26 @@ def starting_backbone(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(torch_generator(seed, "backbone").initial_seed())
             return config.build()
-    if not isinstance(config, BackboneConfig):
-        raise RecipeError(f"{init}: holds a point transformer, the recipe's backbone is another: start it from scratch")
-    found = read_backbone_config(init)
+    named = f"a {type(init).__name__}" if isinstance(init, Backbone) else init
+    found = init.config if isinstance(init, Backbone) else read_backbone_config(init)
+    if not isinstance(config, BackboneConfig) or not isinstance(found, BackboneConfig):
+        if isinstance(init, Backbone) and type(found) is type(config):
+            return init
+        holds = "is no point transformer" if isinstance(config, BackboneConfig) else "holds a point transformer"
+        raise RecipeError(f"{named}: {holds}, the recipe's backbone is another: start it from scratch")
     differing = [name for name in _OF_SHAPE if getattr(found, name) != getattr(config, name)]
     if differing:
         sizes = ", ".join(f"{name} {getattr(found, name)} (not {getattr(config, name)})" for name in differing)
-        say(f"note: {init} has another size than the recipe's backbone, and keeps it: {sizes}")
-    return load_backbone(init)
+        say(f"note: {named} has another size than the recipe's backbone, and keeps it: {sizes}")
+    return init if isinstance(init, Backbone) else load_backbone(init)
 
 
-def _origin(init: Path | None) -> str | dict[str, Any]:
+def _origin(init: Path | Backbone | None) -> str | dict[str, Any]:
     """Where the weights come from, as far as the card beside them says."""
     if init is None:
         return SCRATCH
+    if isinstance(init, Backbone):
+        return {"config": asdict(init.config), "identity": None, "recipe": None}
     path = init / "backbone.json" if init.is_dir() else init.with_suffix(".json")
     card = read_json(path) if path.is_file() else {}
     recipe = card.get("recipe")

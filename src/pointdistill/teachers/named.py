@@ -72,6 +72,24 @@ def teacher_factory(spec: str | None = None) -> Callable[[], Teacher]:
     return _ready_made(spec, kind, argument)
 
 
+def load_teacher(name: str | Path | None = None) -> Teacher:
+    """A frozen 2D model: images -> targets.
+
+    Args:
+        name: as `prepare --teacher` takes it (`KINDS`, a folder of `teacher train`, FILE.py:CLASS); default the
+            embedded one.
+
+    Raises:
+        PointdistillError: no such teacher, or one whose files or packages are not here.
+
+    >>> from PIL import Image
+    >>> teacher = load_teacher()
+    >>> teacher.identity, teacher.targets([Image.new("RGB", (64, 48))]).shape == (1, *teacher.target_shape)
+    ('pointdistill-small-clipcap-1', True)
+    """
+    return teacher_factory(None if name is None else str(name))()
+
+
 def load_captioner(spec: str | None = None) -> Captioner:
     """The teacher that `spec` names, as what reads captions out of its prefixes.
 

@@ -1,0 +1,1 @@
+"""What `import pointdistill` offers beyond single functions of other rooms (docs/api.md)."""
