@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 
 from pointdistill.console import answer
 from pointdistill.errors import PointdistillError
-from pointdistill.files import read_json
 from pointdistill.verbs.arguments import Positional, arg, at_least
 
 
@@ -20,6 +19,7 @@ def quickstart(out: Path | None = None, fast: bool = False, thorough: bool = Fal
         thorough: five seeds with pre-training among them, significance tests, all controls (about 80 minutes).
         workers: processes; default the usable cores.
     """
+    from pointdistill.files import read_json
     from pointdistill.quickstart import run_quickstart
 
     at_least(1, workers=workers)
@@ -58,6 +58,7 @@ def reproduce(
             and OUT under the same paths.
         device: where each run trains, for instance cuda.
     """
+    from pointdistill.files import read_json
     from pointdistill.reproduce import Machines, run_reproduce
 
     at_least(1, seeds=seeds, workers=workers)
