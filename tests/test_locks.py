@@ -18,7 +18,9 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-OF_EXTRAS = list(chain.from_iterable(PROJECT["optional-dependencies"].values()))
+EXTRAS = PROJECT["optional-dependencies"]
+OF_DEV = next(Requirement(text).extras for text in EXTRAS["dev"] if text.startswith("pointdistill["))
+OF_EXTRAS = list(chain.from_iterable(EXTRAS[name] for name in ("dev", *OF_DEV)))
 OF_CUDA = re.compile(r"cuda-.+|nvidia-.+|triton")
 HASHED = ["--require-hashes", "--only-binary", ":all:"]
 

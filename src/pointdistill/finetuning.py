@@ -1,6 +1,6 @@
 """A downstream recipe on a prepared store: from scratch or from pre-trained weights, trained, tested, written."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +26,7 @@ from pointdistill.report.figures import figure_table, in_words, print_figures
 from pointdistill.seeding import torch_generator
 from pointdistill.tasks.base import Splits
 from pointdistill.tasks.classification import Classification
+from pointdistill.trackers import tracked
 
 SCRATCH = "scratch"
 FEW_SHOT = "few-shot"
@@ -237,6 +238,7 @@ def run_named_finetuning(
     labels: int | None,
     device: str,
     episodes: Episodes | None,
+    track: Sequence[str] = (),
 ) -> dict[str, Any]:
     """`pointdistill finetune NAME`: train with a progress bar, print one table; the content of result.json."""
     recipe = named_recipe(name)
@@ -249,7 +251,8 @@ def run_named_finetuning(
     require_kind(recipe, data)
     out = out or Path(f"finetuned-{name}")
     start = None if init == SCRATCH else Path(init)
-    with exclusive(out), progress() as bars:
+    told = {"recipe": name, "data": data, "init": init, "labels": labels, "seed": seed}
+    with exclusive(out), tracked(track, out, told), progress() as bars:
         task = bars.add_task(f"fine-tuning, recipe {name}", total=None, note="")
         settings: dict[str, Any] = {
             "epochs": epochs,

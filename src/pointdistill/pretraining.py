@@ -1,6 +1,8 @@
 """A pre-training recipe on a store: build the method, train it, write backbone, method and provenance."""
 
+from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ from pointdistill.recipes.named import pretraining_recipes
 from pointdistill.recipes.recipe import PretrainRecipe, as_json, first_stage, recipe_hash, with_optimisation
 from pointdistill.store import FrameStore
 from pointdistill.tensors import load_tensors, save_tensors
+from pointdistill.trackers import tracked
 
 _PAPER = "paper"
 """How the names of recipes begin that train on the paper's frames."""
@@ -374,6 +377,7 @@ def run_named_recipe(
     teacher: str | None = None,
     probes: ProbeSettings | None = None,
     estimate: bool = False,
+    track: Sequence[str] = (),
 ) -> dict[str, Any] | None:
     """`pointdistill pretrain NAME`, alone or as one of the processes that torchrun started; `estimate`: only what it
     would take.
@@ -397,7 +401,12 @@ def run_named_recipe(
         if estimate:
             costs = print_cost(recipe, FrameStore.open(data, teacher), own)
             return {"stages": costs} if distributed.is_main() else None
-        with exclusive(out) if distributed.is_main() else nullcontext(), progress() as bars:
+        settings = {"recipe": name, "data": data, "heldout": heldout, **asdict(recipe.engine)}
+        with (
+            exclusive(out) if distributed.is_main() else nullcontext(),
+            tracked(track if distributed.is_main() else (), out, settings),
+            progress() as bars,
+        ):
             task = bars.add_task(f"pre-training, recipe {name}", total=None, note="")
             result = run_pretrain(
                 recipe,

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pointdistill.errors import PointdistillError
+from pointdistill.trackers import TrackerName
 from pointdistill.verbs.arguments import Axis, Positional, arg, at_least
 
 Peer = Literal["point-mae", "point-bert", "maskpoint", "recon", "act", "3detr"]
@@ -45,6 +46,7 @@ def pretrain(
     probe_every: Annotated[int | None, arg(metavar="STEPS")] = None,
     objects: Path | None = None,
     estimate: bool = False,
+    track: tuple[TrackerName, ...] = (),
 ):
     """Pre-train a backbone on a store, by distillation or another method; goes on from the last checkpoint in OUT.
 
@@ -69,6 +71,7 @@ def pretrain(
             targets follows from its features, for any method; default five times a run, 0 never.
         objects: store of labelled objects, to probe with a linear SVM too (extra eval; never on its test split).
         estimate: only say what it would take here: steps, time, memory, the largest batch that fits, disk.
+        track: show the log as it grows: tensorboard (OUT/tensorboard; extra tensorboard), wandb (extra wandb) or both.
     """
     from pointdistill.online_probe import ProbeSettings
     from pointdistill.pretraining import run_named_recipe
@@ -79,7 +82,7 @@ def pretrain(
         raise PointdistillError("--objects are for probes, of which --probe-every 0 wants none. Leave one out")
     probes = None if probe_every == 0 else ProbeSettings(probe_every, objects)
     return run_named_recipe(
-        recipe, data, heldout, out, epochs, batch_size, seed, device, compile, teacher, probes, estimate
+        recipe, data, heldout, out, epochs, batch_size, seed, device, compile, teacher, probes, estimate, track
     )
 
 
@@ -96,6 +99,7 @@ def finetune(
     way: int | None = None,
     shot: int | None = None,
     episodes: int = 10,
+    track: tuple[TrackerName, ...] = (),
 ):
     """Train a downstream task by a named recipe, test it, print one table; goes on from the last checkpoint in OUT.
 
@@ -112,6 +116,7 @@ def finetune(
         way: classes an episode, for the few-shot recipe.
         shot: training clouds a class and episode.
         episodes: draws, each fine-tuned by itself.
+        track: show the log as it grows: tensorboard (OUT/tensorboard; extra tensorboard), wandb (extra wandb) or both.
     """
     from pointdistill.finetuning import Episodes, run_named_finetuning
 
@@ -120,8 +125,10 @@ def finetune(
     at_least(0, seed=seed)
     if (way is None) != (shot is None):
         raise PointdistillError("--way and --shot belong together. Give both, or neither")
+    if way is not None and track:
+        raise PointdistillError("--track follows one log, few-shot episodes have one each. Leave it out")
     draws = Episodes(way, shot, episodes) if way and shot else None
-    return run_named_finetuning(recipe, data, init, out, epochs, batch_size, seed, labels, device, draws)
+    return run_named_finetuning(recipe, data, init, out, epochs, batch_size, seed, labels, device, draws, track)
 
 
 def probe(
