@@ -6,6 +6,7 @@ import sys
 import traceback
 import typing
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import tyro
@@ -14,7 +15,7 @@ from pointdistill import stopping
 from pointdistill.console import print_json, speaking
 from pointdistill.errors import DataError, PointdistillError, choose
 from pointdistill.memory import keep_large_blocks
-from pointdistill.verbs.arguments import Outcome, Positional
+from pointdistill.verbs.arguments import Outcome, Positional, arg
 from pointdistill.verbs.clouds import caption, classify, embed
 from pointdistill.verbs.data import doctor, prepare, world
 from pointdistill.verbs.examples import EXAMPLES
@@ -46,6 +47,7 @@ OF_EVERY_VERB = {
     "--debug": "show where an error comes from",
 }
 _HELP = {"--help", "-h"}
+_KINDS = {Path: "PATH", int: "INT", str: "TEXT"}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -83,6 +85,9 @@ def _run(given: list[str]) -> Any:
     verb = given[0] if given else None
     if verb is not None and not verb.startswith("-"):
         _require_known(verb, given[1:])
+    if _HELP & set(given):
+        for function in VERBS.values():
+            _describe(function)
     try:
         return tyro.extras.subcommand_cli_from_dict(
             VERBS,
@@ -95,6 +100,17 @@ def _run(given: list[str]) -> Any:
         if _HELP & set(given):
             print(_more_help(verb if verb in VERBS else None))
         raise
+
+
+def _describe(verb: Callable[..., Any]) -> None:
+    """Have options that may be left out shown as PATH, not {None}|PATH; what happens then, their text says."""
+    hints = typing.get_type_hints(verb, include_extras=True)
+    for name, parameter in inspect.signature(verb).parameters.items():
+        if parameter.default is None and typing.get_origin(hints[name]) is not typing.Annotated:
+            kinds = [kind for kind in typing.get_args(hints[name]) if kind is not type(None)]
+            shown = _KINDS.get(kinds[0]) if len(kinds) == 1 else None
+            hints[name] = typing.Annotated[hints[name], arg(metavar=shown, help_behavior_hint="")]
+    verb.__annotations__ = inspect.unwrap(verb).__annotations__ = hints
 
 
 def _require_known(verb: str, given: list[str]) -> None:
