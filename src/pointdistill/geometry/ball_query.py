@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from scipy.spatial import KDTree
 from torch import Tensor
 
+from pointdistill.geometry import traced
 from pointdistill.geometry.neighbours import squared_distances
 from pointdistill.geometry.threads import map_threads
 
@@ -49,6 +50,8 @@ def ball_query(
         values.detach().float() if values.dtype in (torch.float16, torch.bfloat16) else values.detach()
         for values in (queries, points)
     )
+    if traced.exporting():
+        return traced.balls(queries, points, radius, size)
     if points.device.type != "cpu":
         return _ball_matrix(queries, points, radius, size)
     clouds = list(zip(queries.numpy(), points.numpy(), strict=True))

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from pointdistill.geometry import traced
 from pointdistill.geometry.finite import finite
 from pointdistill.geometry.threads import map_threads
 
@@ -44,6 +45,8 @@ def farthest_point_sample(
     if not 0 <= start < available:
         raise ValueError(f"start index {start} lies outside clouds of {available} points")
     points = points.detach()
+    if traced.exporting():
+        return traced.farthest(points, count, start, _near_origin(points.unbind(-1)) if skip_near_origin else None)
     if points.dtype in (torch.float16, torch.bfloat16):
         points = points.float()
     if points.device.type != "cpu":

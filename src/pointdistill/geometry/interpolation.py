@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from pointdistill.geometry import traced
 from pointdistill.geometry.neighbours import knn
 from pointdistill.geometry.patches import gather
 
@@ -54,6 +55,8 @@ def interpolate(
     Differentiable in features and weights.
     """
     batch, groups, channels = features.shape
+    if traced.exporting():  # not every runtime has the bag
+        return (gather(features, index) * weights.to(features.dtype).unsqueeze(-1)).sum(2)
     rows = index + torch.arange(batch, device=index.device).mul_(groups).view(batch, 1, 1)
     # An embedding bag builds neither the gathered (queries, near, channels) features nor their gradient.
     values = functional.embedding_bag(

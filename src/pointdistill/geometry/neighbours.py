@@ -6,6 +6,7 @@ from jaxtyping import Float, Int
 from scipy.spatial import KDTree
 from torch import Tensor
 
+from pointdistill.geometry import traced
 from pointdistill.geometry.finite import finite
 from pointdistill.geometry.threads import map_threads
 
@@ -36,6 +37,8 @@ def knn(
     if not 1 <= k <= available:
         raise ValueError(f"cannot find {k} neighbours in clouds of {available} points")
     queries, points = queries.detach(), points.detach()
+    if traced.exporting():
+        return traced.nearest(queries, points, k, by_index)
     if points.device.type == "cpu" and not (finite(queries) and finite(points)):
         raise ValueError("cannot look for neighbours of coordinates that are not finite")
     if by_index or points.device.type != "cpu":
@@ -82,6 +85,8 @@ def knn_features(features: Float[Tensor, "batch points channels"], k: int) -> In
     features = features.detach().to(torch.promote_types(features.dtype, torch.float32))
     features = features - features.mean(1, keepdim=True)
     squared, transposed = features.square().sum(-1).unsqueeze(1), features.transpose(1, 2)
+    if traced.exporting():
+        return traced.similar(features, squared, k)
     rows = max(1, _MATRIX_ELEMENTS // max(1, batch * available))
     parts = [
         torch.baddbmm(squared, part, transposed, alpha=-2).topk(k, dim=-1, largest=False, sorted=True).indices

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -20,12 +21,18 @@ def to_unit_sphere(points: Float[Tensor, "batch points 3"]) -> UnitSphere:
     """Clouds shifted to their mean and divided by their radius. Points that are all in one place come to lie at 0; a
     coordinate that is NaN or infinite makes its cloud NaN, and so large ones that their squares are not finite.
 
+    The mean is a sum in double precision, rounded once, and the radius the root of (x² + y²) + z², each operation
+    rounded: the same bits on every device and in an exported graph, so that farthest point sampling goes on from the
+    same numbers everywhere.
+
     Raises:
         ValueError: clouds without points.
     """
     if not points.shape[1]:
         raise ValueError("clouds of 0 points have no centre")
-    centre = points.mean(1, keepdim=True)
+    wide = points.dtype if points.device.type == "mps" else torch.float64  # which has no double precision
+    centre = points.to(wide).mean(1, keepdim=True).to(points.dtype)
     shifted = points - centre
-    radius = shifted.norm(dim=-1).amax(1)[:, None, None].clamp_min(1e-6)
+    x, y, z = shifted.unbind(-1)
+    radius = (x * x + y * y + z * z).amax(1).sqrt()[:, None, None].clamp_min(1e-6)
     return UnitSphere(shifted / radius, centre, radius)
