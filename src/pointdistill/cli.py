@@ -19,6 +19,7 @@ from pointdistill.verbs.arguments import Outcome, Positional, arg
 from pointdistill.verbs.clouds import caption, classify, embed
 from pointdistill.verbs.data import doctor, prepare, world
 from pointdistill.verbs.examples import EXAMPLES
+from pointdistill.verbs.export import export
 from pointdistill.verbs.training import analyse, convert, evaluate, finetune, pretrain, probe, teacher
 from pointdistill.verbs.whole import bench, quickstart, report, reproduce
 
@@ -38,6 +39,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "classify": classify,
     "embed": embed,
     "convert": convert,
+    "export": export,
     "bench": bench,
     "report": report,
 }

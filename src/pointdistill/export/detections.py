@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from pointdistill.geometry import traced
 from pointdistill.geometry.footprints import footprint_overlap, turned
 
 
@@ -42,8 +43,6 @@ def survivors(
         threshold: IoU above which the weaker box of two of a class goes.
         headings: whether boxes may be turned.
     """
-    from torch._higher_order_ops.scan import scan  # it brings a compiler along
-
     removes = _overlap(boxes, threshold, headings) & (classes[:, :, None] == classes[:, None])
     order = scores.sort(dim=1, descending=True, stable=True).indices
     ordered = removes.gather(1, order[:, :, None].expand_as(removes))
@@ -51,12 +50,12 @@ def survivors(
     batch, count = scores.shape
     places = torch.arange(count, device=boxes.device)
 
-    def step(alive, each):
-        place, weaker = each
+    def step(alive, place, weaker, places):
         stays = alive.gather(1, place.expand(batch, 1))
         return alive & ~(weaker & stays & (places > place)), stays.squeeze(1).clone()
 
-    _, stay = scan(step, candidates.gather(1, order), (places, ordered.transpose(0, 1).contiguous()))
+    each = [places, ordered.transpose(0, 1).contiguous()]
+    _, stay = traced.loop(step, [candidates.gather(1, order)], each, [places.clone()])
     return torch.zeros_like(candidates).scatter(1, order, stay.transpose(0, 1))
 
 
@@ -66,10 +65,8 @@ def _overlap(boxes: Tensor, threshold: float, headings: bool) -> Tensor:
     low, high, volume = wide[..., :3] - wide[..., 3:6] / 2, wide[..., :3] + wide[..., 3:6] / 2, wide[..., 3:6].prod(-1)
     sides = torch.minimum(high[:, :, None], high[:, None]) - torch.maximum(low[:, :, None], low[:, None])
     sides = sides.clamp_min(0)
-    if headings:
-        overlap = sides[..., 2] * _footprints(boxes).double()
-    else:
-        overlap = sides[..., 0] * sides[..., 1] * sides[..., 2]
+    area = _footprints(boxes).double() if headings else sides[..., 0] * sides[..., 1]
+    overlap = area * sides[..., 2]
     return overlap > threshold * (volume[:, :, None] + volume[:, None] - overlap)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pointdistill.errors import MissingPackage
+from pointdistill.errors import MissingPackage, PointdistillError
 from pointdistill.export.subject import Subject
 
 OPSET = 20
@@ -32,24 +32,40 @@ def onnx_bytes(program: torch.export.ExportedProgram, subject: Subject, descript
     as JSON."""
     import onnx
 
-    with _quiet():
-        written = torch.onnx.export(
-            program,
-            dynamo=True,
-            verbose=False,
-            opset_version=OPSET,
-            custom_translation_table={torch.ops.aten.sort.stable: _stable_sort},
-            input_names=[port.name for port in subject.inputs],
-            output_names=[port.name for port in subject.outputs],
-        )
-    assert written is not None
-    model = written.model_proto
-    _forget_sources(model.graph)
+    model = translate(program, [port.name for port in subject.inputs], [port.name for port in subject.outputs])
     model.producer_name, model.producer_version = "pointdistill", description["producer"].rpartition(" ")[2]
     texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in description.items()}
     onnx.helper.set_model_props(model, texts)
     onnx.checker.check_model(model, full_check=True)
     return model.SerializeToString()
+
+
+def translate(program: torch.export.ExportedProgram, inputs: list[str], outputs: list[str]) -> Any:
+    """The program as an `onnx.ModelProto`, with these names for what goes in and comes out.
+
+    Raises:
+        PointdistillError: this version of torch has no translation of something in it.
+    """
+    try:
+        with _quiet():
+            written = torch.onnx.export(
+                program,
+                dynamo=True,
+                verbose=False,
+                opset_version=OPSET,
+                custom_translation_table={torch.ops.aten.sort.stable: _stable_sort},
+                input_names=inputs,
+                output_names=outputs,
+            )
+    except torch.onnx.OnnxExporterError as error:
+        said = str(error.__cause__ or error).partition("\n")[0]
+        raise PointdistillError(
+            f"torch {torch.__version__} cannot write this model as ONNX ({said}). Try a newer one"
+        ) from error
+    assert written is not None
+    model = written.model_proto
+    _forget_sources(model.graph)
+    return model
 
 
 def run_onnx(content: bytes, inputs: dict[str, Tensor]) -> tuple[Tensor, ...]:
@@ -64,14 +80,15 @@ def run_onnx(content: bytes, inputs: dict[str, Tensor]) -> tuple[Tensor, ...]:
 
 
 def _stable_sort(self, stable=None, dim=-1, descending=False):
-    """TopK of all: ONNX wants equal values in the order of their index. The exporter itself only knows the other sort."""
+    """TopK of all: ONNX wants equal values in the order of their index. Torch's exporter knows the other sort alone."""
     from onnxscript import opset20 as op
 
-    return op.TopK(self, op.Constant(value_ints=[self.shape[dim]]), axis=dim, largest=descending, sorted=True)
+    size: Any = op.Constant(value_ints=[self.shape[dim]])
+    return op.TopK(self, size, axis=dim, largest=descending, sorted=True)
 
 
 def _forget_sources(graph: Any) -> None:
-    """Drop what the exporter remembers of the code that each node came from: half the file, and this machine's paths."""
+    """Drop what the exporter remembers of the code that each node came from, this machine's paths among it."""
     for node in graph.node:
         del node.metadata_props[:]
         node.doc_string = ""

@@ -67,9 +67,14 @@ def _of_backbone(path: Path, points: int | None, batch: int) -> Subject:
         (_points(batch, count, f"x, y, z in any unit; {frame}"),),
         (
             Port(
-                "tokens", "float32", (batch, config.groups, config.width), "a feature of each patch, after the last norm"
+                "tokens",
+                "float32",
+                (batch, config.groups, config.width),
+                "a feature of each patch, after the last norm",
             ),
-            Port("centres", "float32", (batch, config.groups, 3), "of the patches, in the frame and unit of the points"),
+            Port(
+                "centres", "float32", (batch, config.groups, 3), "of the patches, in the frame and unit of the points"
+            ),
             Port("pooled", "float32", (batch, 2 * config.width), "mean and maximum over the tokens"),
         ),
         None,
@@ -152,8 +157,8 @@ def _segmentation(
         (Port("logits", "float32", (batch, count, len(classes)), "of the classes, at every point"),),
         classes,
         (
-            f"Cutting the room into columns: squares of {task.side:g} m of the floor plan, all heights; overlapping ones "
-            f"({task.stride:g} m apart in the task's test), whose probabilities (softmax) are summed for every point.",
+            f"Cutting the room into columns: squares of {task.side:g} m of the floor plan, all heights; "
+            f"{task.stride:g} m apart in the task's test, where each point's probabilities (softmax) are summed.",
             "The floor's height (the test takes the first percentile of z).",
             COUNT,
             FINITE,
@@ -168,9 +173,12 @@ def _detection(saved: SavedModel, task: Detection, count: int, batch: int, prove
     classes, queries = class_names(task.classes), task.decoder.queries
     box = "centre x, y, z and edge lengths, metres; heading, radians from the x axis, counter-clockwise from above"
     kept = (
-        f"which boxes stay: {task.minimum_points} of the points or more inside, non-maximum suppression by class at IoU "
-        f"{task.nms:g}, scores above {task.threshold:g}"
+        f"which boxes stay: {task.minimum_points} of the points or more inside, not suppressed by a better one of the "
+        f"same class (IoU {task.nms:g}), scores above {task.threshold:g}"
     )
+    counted = {}
+    if task.count_points is not None:
+        counted = {"points_in_boxes": f"counted on the points given; in the task's test on {task.count_points}"}
     return Subject(
         task.name,
         RawDetection(saved.model, task),
@@ -178,21 +186,15 @@ def _detection(saved: SavedModel, task: Detection, count: int, batch: int, prove
         (
             Port("boxes", "float32", (batch, queries, 7), box),
             Port("scores", "float32", (batch, queries), "probability of being an object"),
-            Port("class_scores", "float32", (batch, queries, len(classes)), "probability of each class times the score"),
+            Port(
+                "class_scores", "float32", (batch, queries, len(classes)), "probability of each class times the score"
+            ),
             Port("kept", "bool", (batch, queries), kept),
             Port("logits", "float32", (batch, queries, len(classes) + 1), "of the classes, then of no object"),
         ),
         classes,
         (COUNT, "Which axis is up, and turning the room so that its walls lie along x and y.", FINITE),
-        {
-            "trained with": f"{task.points} points",
-            "nyu40": list(task.classes),
-            **(
-                {"minimum_points": f"the task's test counts on {task.count_points} points, the graph on those it is given"}
-                if task.count_points is not None
-                else {}
-            ),
-        },
+        {"trained with": f"{task.points} points", "nyu40": list(task.classes), **counted},
         provenance,
     )
 

@@ -124,13 +124,13 @@ def describe(subject: Subject) -> dict[str, Any]:
 
 
 def _format(out: Path, format: Format | None) -> Format:
-    by_ending = {ending: name for name, ending in ENDINGS.items()}.get(out.suffix)
-    chosen = format or by_ending
+    by_ending: dict[str, Format] = {ending: name for name, ending in ENDINGS.items()}
+    chosen = format or by_ending.get(out.suffix)
     if chosen is None:
         raise DataError(out, f"ends in none of {', '.join(ENDINGS.values())}", "Name one: model.onnx or model.pt2")
     if chosen not in get_args(Format):
         raise PointdistillError(f"there is no format {chosen!r}. Choose one of {', '.join(get_args(Format))}")
-    if chosen != by_ending:
+    if out.suffix != ENDINGS[chosen]:
         raise DataError(out, f"does not end in {ENDINGS[chosen]}", f"Files of the format {chosen} do")
     return chosen
 
