@@ -2,15 +2,13 @@
 
 import dataclasses
 import json
-import re
-import subprocess
 
 import numpy as np
 import pytest
 import report_synthetic
-from PIL import Image
-from test_report_page import CHROMIUM, FLAGS, RECTANGLES, Parser
+from test_report_page import Parser
 
+from browser import charts, chromium, drawn, opened, root
 from pointdistill.errors import DataError
 from pointdistill.report.analyses import (
     Analyses,
@@ -24,9 +22,16 @@ from pointdistill.report.analyses import (
     read_analyses,
     write_analyses_page,
 )
-from pointdistill.report.analyses.payload import attention, component_columns, label_curves, protocol_bars
-from pointdistill.report.analyses.schema import write_analyses
-from pointdistill.report.examples import AttentionExample, SamplingExample, load_examples, save_examples
+from pointdistill.report.analyses.charts import column_charts, label_chart, protocol_chart
+from pointdistill.report.analyses.schema import Caption, write_analyses
+from pointdistill.report.examples import (
+    AttentionExample,
+    NeighboursExample,
+    SamplingExample,
+    load_examples,
+    save_examples,
+)
+from pointdistill.report.payload import attention
 
 GENERATOR = np.random.default_rng(0)
 PLANE = [(float(x), float(y)) for x, y in GENERATOR.normal(size=(12, 2))]
@@ -51,6 +56,7 @@ MADE = Analyses(
     features=FeatureMap(["chair", "desk"], [0, 1] * 6, 3.0, 0, MAPPED),
     label_curves=[CURVES],
     protocols=[ProtocolFigures("Detection", "AP25", "%", PROTOCOLS)],
+    captions=[Caption("room, frame 1", "a room with a bed", "a <b>room</b>")],
 )
 
 
@@ -62,6 +68,13 @@ def examples():
     return [
         AttentionExample("room, frame 1", pipeline.cloud, pipeline.patches, weights),
         SamplingExample("room, frame 1", pipeline.cloud, np.array([800, 200]), rows, np.array([0.01, 0.05])),
+        NeighboursExample(
+            ["room, frame 1", "other, frame 2"],
+            ["a bed", ""],
+            np.array([1.0, 0.75]),
+            np.array([len(pipeline.cloud), 500]),
+            np.concatenate([pipeline.cloud, pipeline.cloud[:500]]),
+        ),
         report_synthetic.detection_example(count=3000),
     ]
 
@@ -92,19 +105,18 @@ def test_page_is_complete_and_loads_nothing(folder):
     parser.feed(text)
     assert not parser.open and "link" not in parser.tags
     assert all(load.startswith(("data:image/", "#")) for load in parser.loads)
-    for name in ("prefix", "concepts", "features", "labels", "protocols", "detection", "sampling", "facts"):
+    for name in ("prefix", "captions", "attention", "neighbours", "features", "labels", "protocols", "scenes", "facts"):
         assert f'<section id="{name}"' in text
     assert "50.0 mm" in text and "&lt;none&gt;" in text and "point bert" in text
+    assert "a &lt;b&gt;room&lt;/b&gt;" in text
 
 
 def test_what_is_drawn_is_what_was_computed(folder):
-    curve = label_curves(CURVES)["series"][1]
-    assert [point["x"] for point in curve["points"]] == [1.0, 100.0]
-    assert curve["points"][0]["mean"] == 55.0 and curve["points"][0]["std"] == pytest.approx(50**0.5)
-    assert curve["points"][1]["std"] is None
-    columns = component_columns(MADE.predictability)
-    assert columns["shares"] == [0.5, 0.3] and columns["series"][0]["y"] == [0.3, -0.2]
-    assert [bar["init"] for bar in protocol_bars(MADE.protocols[0])["groups"][1]["bars"]] == ["scratch", "mask_point"]
+    chart = label_chart(CURVES)
+    assert "55.0 ± 7.1" in (folder / "analyses.html").read_text(encoding="utf-8") and chart.count("line scratch") == 1
+    tokens, components = column_charts(MADE.predictability)
+    assert tokens.count("<rect") == 3 and components.count("<rect") == 4 and "shares" in components
+    assert "mask point: 6.00, one seed" in protocol_chart(MADE.protocols[0])
     entry = attention(load_examples(folder).attention[0])
     assert entry["concepts"] == 2 and entry["groups"] == 64 and entry["size"] == 32
 
@@ -115,18 +127,16 @@ def test_nothing_computed_is_nothing_shown(tmp_path):
     assert "<section" not in text
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
-def test_browser_draws_everything(folder, tmp_path):
-    copy, picture = tmp_path / "page.html", tmp_path / "page.png"
-    text = (folder / "analyses.html").read_text(encoding="utf-8")
-    copy.write_text(text.replace("</body>", RECTANGLES + "</body>"), encoding="utf-8")
-    own = [f"--user-data-dir={tmp_path}/profile", "--dump-dom", f"--screenshot={picture}", copy.as_uri()]
-    dom = subprocess.run([CHROMIUM, *FLAGS, *own], capture_output=True, text=True, timeout=120).stdout
-    root = dict(re.findall(r'data-(\w+)="([^"]*)"', re.search(r"<html[^>]*>", dom)[0]))
-    assert "errors" not in root, root["errors"]
-    assert (root["ready"], root["failed"], root["drawn"]) == ("yes", "0", str(2 + 4 + 1 + 1 + 3))
-    assert "the patch it reads most" in dom
-    shades = np.asarray(Image.open(picture).convert("L"), dtype=np.float64)
-    for kind, x, y, width, height in json.loads(root["rectangles"].replace("&quot;", '"')):
-        cut = shades[int(y) + 5 : int(y + height) - 5, int(x) + 5 : int(x + width) - 5]
-        assert cut.size and cut.std() > 3, f"{kind} at {x}, {y} is empty"
+def test_browser_draws_everything(folder):
+    with chromium() as browser, opened(browser, folder / "analyses.html") as page:
+        assert (root(page)["drawn"], root(page)["failed"], root(page)["contexts"]) == ("4", "0", "1")
+        for kind in ("attention", "neighbours", "sampling", "scenes"):
+            picture = drawn(page, kind)
+            there = picture[..., 3] > 0
+            assert there.mean() > 0.02 and picture[there][:, :3].std() > 10, kind
+        assert charts(page) == [True] * (2 + 4 + 1 + 1)
+        assert "the patch it reads most" in page.inner_text("#attention-said")
+        first = drawn(page, "attention")
+        page.select_option("#concept-choice", index=1)
+        assert page.inner_text("#attention-said").startswith("Concept 2") and (drawn(page, "attention") != first).any()
+        assert page.locator("#neighbours-list tbody tr").count() == 2 and "0.75" in page.inner_text("#neighbours-list")

@@ -1,43 +1,22 @@
 import dataclasses
 import html.parser
-import json
 import re
-import shutil
-import subprocess
 
 import numpy as np
 import pytest
 import report_synthetic
-from PIL import Image
 
+from browser import charts, chromium, drawn, opened, root, without_webgl
 from pointdistill.errors import DataError
 from pointdistill.report.comparison import lines
 from pointdistill.report.examples import Examples, load_examples, save_examples
 from pointdistill.report.html import Html, tag
 from pointdistill.report.page import page, write_page
-from pointdistill.report.payload import detection, matches
+from pointdistill.report.payload import detected, matches, scenes
 from pointdistill.report.pictures import depth_uri
 from pointdistill.report.results_section import stands_out, summary
 from pointdistill.report.run_details import duration, value_text
 from pointdistill.report.schema import write_results
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
-    "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--hide-scrollbars", "--virtual-time-budget=8000", "--window-size=1280,6400",
-]  # fmt: skip
-RECTANGLES = """<script>
-const wait = setInterval(() => {
-  if (!document.documentElement.dataset.ready) return;
-  clearInterval(wait);
-  const found = [...document.querySelectorAll(".plot")].map((plot) => {
-    const { x, y, width, height } = plot.getBoundingClientRect();
-    return [plot.dataset.plot, x, y + scrollY, width, height];
-  });
-  document.documentElement.dataset.rectangles = JSON.stringify(found);
-}, 50);
-</script>"""
 
 
 class Parser(html.parser.HTMLParser):
@@ -74,7 +53,7 @@ def test_page_is_complete_and_loads_nothing(run):
     assert all(load.startswith(("data:image/", "#")) for load in parser.loads), parser.loads
     assert "link" not in parser.tags and "iframe" not in parser.tags
     assert "default-src &#x27;none&#x27;; script-src" in text
-    for name in ("results", "pipeline", "pretraining", "finetuning", "detection", "labelled", "run", "reading"):
+    for name in ("results", "pipeline", "pretraining", "finetuning", "scenes", "run", "reading"):
         assert f'<section id="{name}"' in text
     assert text.count("<img") == len(re.findall(r'<img[^>]* alt="[^"]+', text))
     assert sorted(path.name for path in run.iterdir()) == ["examples", "report.html", "results.json"]
@@ -113,7 +92,7 @@ def test_text_from_data_is_escaped():
     assert "<script>alert" not in text and "<b>&" not in text
     parser = Parser()
     parser.feed(text)
-    assert not parser.open and parser.tags.count("script") == 3
+    assert not parser.open and parser.tags.count("script") == 2
 
 
 def test_elements():
@@ -127,7 +106,7 @@ def test_parts_that_are_missing_are_left_out():
         report_synthetic.results("fast", 1), pretraining=[], recipe={}, seconds={}, teacher={}
     )
     text = page(results, Examples())
-    for name in ("pipeline", "pretraining", "detection", "labelled"):
+    for name in ("pipeline", "pretraining", "scenes"):
         assert f'id="{name}"' not in text
     assert "its figures mean nothing" in text and "higher mean" not in text and "won</span>" not in text
 
@@ -157,7 +136,9 @@ def test_scene_without_boxes():
     empty = dataclasses.replace(
         example, true_boxes=none, true_names=[], predicted_boxes=none, predicted_names=[], scores=none[:, 0]
     )
-    assert detection(empty, 50)["predicted"]["scores"] == []
+    assert detected(empty)["boxes"]["scores"] == []
+    (entry,) = scenes([("a", Examples(detection=[empty]))])
+    assert entry["true"]["boxes"] == [] and entry["names"] == []
 
 
 def test_depth_without_any_value():
@@ -170,30 +151,130 @@ def test_value_texts():
     assert [value_text(value) for value in values] == ["0.3", "20,000", "yes", "–", "1, 2.5", "x"]
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
-def test_browser_draws_everything(run, tmp_path):
-    copy = tmp_path / "report.html"
-    copy.write_text((run / "report.html").read_text(encoding="utf-8").replace("</body>", RECTANGLES + "</body>"))
-    picture = tmp_path / "page.png"
-    dom = subprocess.run(
+def test_one_scene_of_several_sources_is_one_entry():
+    first = report_synthetic.segmentation_example(0, 3000)
+    other = dataclasses.replace(first, predicted=first.truth)
+    elsewhere = report_synthetic.segmentation_example(1, 3000)
+    found = scenes(
         [
-            CHROMIUM,
-            *FLAGS,
-            f"--user-data-dir={tmp_path}/profile",
-            "--dump-dom",
-            f"--screenshot={picture}",
-            copy.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    ).stdout
-    root = dict(re.findall(r'data-(\w+)="([^"]*)"', re.search(r"<html[^>]*>", dom)[0]))
-    assert "errors" not in root, root["errors"]
-    assert (root["ready"], root["failed"], root["canvases"]) == ("yes", "0", "3")
-    shades = np.asarray(Image.open(picture).convert("L"), dtype=np.float64)
-    rectangles = json.loads(root["rectangles"].replace("&quot;", '"'))
-    assert len(rectangles) == int(root["drawn"]) == 4 + 3 + 4 + 3
-    for kind, x, y, width, height in rectangles:
-        cut = shades[int(y) + 5 : int(y + height) - 5, int(x) + 5 : int(x + width) - 5]
-        assert cut.size and cut.std() > 3, f"{kind} at {x}, {y} is empty"
+            ("scratch", Examples(segmentation=[first, elsewhere])),
+            ("distilled", Examples(segmentation=[other])),
+            ("distilled", Examples(segmentation=[other])),
+        ]
+    )
+    assert [[run["name"] for run in entry["runs"]] for entry in found] == [
+        ["scratch", "distilled", "distilled (2)"],
+        ["scratch"],
+    ]
+    assert found[0]["runs"][1]["right"] == 1.0 and found[0]["runs"][0]["right"] < 1
+
+
+def test_fifty_scenes_stay_within_the_budget():
+    many = [report_synthetic.segmentation_example(seed, 7000) for seed in range(50)]
+    sizes = {len(entry["truth"]) for entry in scenes([("a", Examples(segmentation=many))])}
+    assert sizes == {8000}  # 6000 bytes in base64
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as started:
+        yield started
+
+
+def visible(page, kind):
+    """Share of a viewer's pixels that something covers, and how much these vary."""
+    picture = drawn(page, kind)
+    there = picture[..., 3] > 0
+    return there.mean(), picture[there][:, :3].std()
+
+
+def test_browser_draws_clouds_and_boxes_with_one_context(run, browser):
+    with opened(browser, run / "report.html") as page:
+        assert {key: root(page)[key] for key in ("drawn", "failed", "contexts")} == {
+            "drawn": "2",
+            "failed": "0",
+            "contexts": "1",
+        }
+        for kind in ("pipeline", "scenes"):
+            share, spread = visible(page, kind)
+            assert share > 0.05 and spread > 20, kind
+        assert charts(page) == [True] * (4 + 3 + 4)
+        whole = drawn(page, "scenes")
+        green = (whole[..., 1] - np.maximum(whole[..., 0], whole[..., 2]) > 25).sum()
+        assert green > 100  # edges of true boxes
+        page.uncheck('input[data-layer="true"]')
+        fewer = drawn(page, "scenes")
+        assert (fewer[..., 1] - np.maximum(fewer[..., 0], fewer[..., 2]) > 25).sum() < green / 4
+
+
+def test_browser_turns_zooms_and_resets_by_keys_and_buttons(run, browser):
+    with opened(browser, run / "report.html") as page:
+        stage = page.locator('.viewer[data-view="scenes"] .space')
+        first = drawn(page, "scenes")
+        stage.focus()
+        seen = [first]
+        for key in ("ArrowLeft", "ArrowUp", "+", "Shift+ArrowRight"):
+            page.keyboard.press(key)
+            seen.append(drawn(page, "scenes"))
+            assert (seen[-1] != seen[-2]).any(-1).mean() > 0.02, key
+        page.click('.viewer[data-view="scenes"] [data-camera="reset"]')
+        assert (drawn(page, "scenes") == first).all()
+        page.click('.viewer[data-view="scenes"] [data-camera="above"]')
+        assert (drawn(page, "scenes") != first).any()
+        box = stage.bounding_box()
+        page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        assert page.inner_text("#picked").startswith("Point at ")
+
+
+def test_browser_hides_classes_and_shows_truth_prediction_and_errors(run, browser):
+    with opened(browser, run / "report.html", dark=True) as page:
+        assert page.locator("#scenes-choice optgroup").count() == 3
+        page.select_option("#scenes-choice", "2")
+        assert page.locator('#scenes [data-only="boxes"]').first.is_hidden()
+        pictures = {}
+        for colouring in ("predicted", "truth", "errors", "height"):
+            page.check(f'input[name="colouring"][value="{colouring}"]')
+            pictures[colouring] = drawn(page, "scenes")
+        assert all((pictures["predicted"] != pictures[other]).any() for other in ("truth", "errors", "height"))
+        page.check('input[name="colouring"][value="truth"]')
+        covered = (drawn(page, "scenes")[..., 3] > 0).mean()
+        page.uncheck('#classes input[data-kind="floor"]')
+        assert (drawn(page, "scenes")[..., 3] > 0).mean() < covered
+        assert page.evaluate("document.activeElement.dataset.kind") == "floor"  # the keyboard stays where it was
+        page.click('[data-classes="none"]')
+        assert (drawn(page, "scenes")[..., 3] > 0).mean() < 0.2 * covered  # points without a label stay
+        page.click('[data-classes="all"]')
+        page.check("#beside")
+        halves = np.array_split((drawn(page, "scenes")[..., 3] > 0), 2, axis=1)
+        assert all(half.mean() > 0.02 for half in halves)
+        page.click('#scenes .picker button[data-step="1"]')
+        assert page.input_value("#scenes-choice") == "3"
+        background = "getComputedStyle(document.body).backgroundColor"
+        assert page.evaluate(background) == "rgb(20, 22, 26)"
+        page.click("#theme")
+        assert page.evaluate(background) == "rgb(251, 251, 250)"
+
+
+def test_browser_legends_hide_series_and_the_pointer_reads_values(run, browser):
+    with opened(browser, run / "report.html") as page:
+        button = page.locator("#finetuning .toggles button").first
+        button.click()
+        assert button.get_attribute("aria-pressed") == "false"
+        series = button.get_attribute("data-series")
+        groups = page.locator(f'#finetuning .chart [data-series="{series}"]')
+        assert groups.count() >= 4 and not any(group.is_visible() for group in groups.all())
+        chart = page.locator("#pretraining svg.chart").first
+        chart.scroll_into_view_if_needed()
+        box = chart.bounding_box()
+        page.mouse.move(box["x"] + box["width"] - 20, box["y"] + box["height"] * 0.72)
+        assert "step" in page.locator("#pretraining .tip").first.inner_text()
+
+
+def test_without_webgl_the_page_says_so_and_its_tables_work(run, browser):
+    poor = without_webgl(browser)
+    with opened(poor, run / "report.html", width=400) as page:
+        assert root(page)["contexts"] == "0" and root(page)["failed"] == "0"
+        assert "no WebGL" in page.locator('.viewer[data-view="scenes"] .missing').inner_text()
+        assert page.locator("#classes tbody tr").count() == 6
+        assert page.evaluate("document.documentElement.scrollWidth") <= 400  # nothing wider than a telephone
+    poor.close()

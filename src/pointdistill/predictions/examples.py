@@ -44,6 +44,7 @@ def segmentation_example(
         predicted=predicted[chosen],
         names=semantic_names(task),
         class_colours=semantic_colours(task),
+        colours=scene.colours[chosen],
     )
 
 

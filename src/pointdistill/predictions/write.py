@@ -19,8 +19,8 @@ from pointdistill.tasks.detection import Detection, Detections
 from pointdistill.tasks.part_segmentation import LabelledShape, PartSegmentation
 from pointdistill.tasks.semantic_segmentation import SemanticSegmentation
 
-SHOWN = 4
-"""Scenes or shapes on the page: evenly over the split, chosen before looking."""
+SHOWN = 50
+"""Scenes or shapes on the page, at most: evenly over the split, chosen before looking."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The page of one test: its figures, class by class, and a few scenes or shapes with truth and prediction."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from pointdistill.report.run_details import value_text
 from pointdistill.report.widgets import scrolling
 
 PAGE = "index.html"
+_SCENES = {"detection": "detection", "semantic_segmentation": "segmentation"}
 _FILES = {
     "semantic_segmentation": "SCAN.ply: each vertex in the colour of its predicted class",
     "detection": "SCAN.ply with SCAN.boxes.ply over it, SCAN.boxes.json",
@@ -36,12 +38,12 @@ def evaluation_page(results: dict[str, Any], examples: Examples) -> str:
         results: the content of an evaluation's results.json.
         examples: what it saved.
     """
-    content, split = examples_payload(examples), results["data"]["split"]
+    content: dict[str, Any] = {**examples_payload([("prediction", examples)])}
+    content["figures"], split = class_figures([("", results)]), results["data"]["split"]
     parts = [
         ("results", "Results", _figures(results)),
         ("confusions", "Most frequent mistakes", _confusions(results.get("confusions", []))),
-        ("detection", "Boxes in 3D", sections.detection_section(content["detection"], split)),
-        ("labelled", "Labels in 3D", sections.labelled_section(content["labelled"], split)),
+        ("scenes", "Scenes in 3D", sections.scenes_section(content["scenes"], split)),
         ("run", "The test", _facts(results)),
     ]
     task = in_words(results["task"])
@@ -49,6 +51,28 @@ def evaluation_page(results: dict[str, Any], examples: Examples) -> str:
     named = f"A model of the recipe {results['recipe']}" if results["recipe"] else "A model"
     lead = tag("p", f"{named}, tested with pointdistill {results['version']}.", class_="lead")
     return document(heading, results["version"], "evaluation", join([tag("h1", heading), lead]), parts, content)
+
+
+def class_figures(tests: Sequence[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
+    """What the viewer puts beside each class: its figures over the whole split, by kind of scene.
+
+    Args:
+        tests: whose, "" where there is but one, and the content of its results.json.
+    """
+    found: dict[str, Any] = {}
+    for who, results in tests:
+        kind = _SCENES.get(results["task"])
+        shown = figure_table(results["figures"], results["metric"])
+        if kind is None:
+            continue
+        of = found.setdefault(kind, {"columns": [], "rows": {}})
+        before = len(of["columns"])
+        of["columns"] += [f"{name}, {who}" if who else f"{name}, all" for name in shown.columns]
+        for name, values in shown.classes:
+            of["rows"].setdefault(name, ["–"] * before).extend(values)
+        for values in of["rows"].values():
+            values += ["–"] * (len(of["columns"]) - len(values))
+    return found
 
 
 def _figures(results: dict[str, Any]) -> Html:

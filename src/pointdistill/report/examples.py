@@ -1,8 +1,8 @@
 """Examples of what a run sees and says, for the report page: one .npz each (no pickle) under RUN/examples/.
 
 A file's name is its kind and its place in the page: pipeline-000.npz, detection-003.npz, segmentation-000.npz,
-parts-000.npz, attention-000.npz, sampling-000.npz. Its arrays are the fields below; texts are numpy unicode arrays, the
-JPEG is an array of bytes.
+parts-000.npz, attention-000.npz, sampling-000.npz, neighbours-000.npz. Its arrays are the fields below; texts are numpy
+unicode arrays, the JPEG is an array of bytes.
 """
 
 import dataclasses
@@ -60,7 +60,10 @@ class DetectionExample:
 
 @dataclass(frozen=True, eq=False)
 class SegmentationExample:
-    """A cloud (z up) with a true and a predicted class a point: indices into `names`, below 0 where there is none."""
+    """A cloud (z up) with a true and a predicted class a point: indices into `names`, below 0 where there is none.
+
+    `colours` are the picture's, where the data have any.
+    """
 
     kind: ClassVar[str] = "segmentation"
     title: str
@@ -69,6 +72,7 @@ class SegmentationExample:
     predicted: Int[np.ndarray, " points"]
     names: list[str]
     class_colours: UInt8[np.ndarray, "classes 3"] | None = None
+    colours: UInt8[np.ndarray, "points 3"] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +113,32 @@ class SamplingExample:
     distances: Float[np.ndarray, " draws"]
 
 
-Example = PipelineExample | DetectionExample | SegmentationExample | PartExample | AttentionExample | SamplingExample
+@dataclass(frozen=True, eq=False)
+class NeighboursExample:
+    """A frame's cloud and those of other scans whose frozen features are most like its own, best first.
+
+    `names` and `said` (a caption read from the teacher's prefix, or "") begin with the frame that is asked about, and
+    so do `counts`, whose points follow each other in `points` (camera frame, metres); `likeness` is the cosine of the
+    features, 1 for the first.
+    """
+
+    kind: ClassVar[str] = "neighbours"
+    names: list[str]
+    said: list[str]
+    likeness: Float[np.ndarray, " clouds"]
+    counts: Int[np.ndarray, " clouds"]
+    points: Float[np.ndarray, "points 3"]
+
+
+Example = (
+    PipelineExample
+    | DetectionExample
+    | SegmentationExample
+    | PartExample
+    | AttentionExample
+    | SamplingExample
+    | NeighboursExample
+)
 KINDS: tuple[type, ...] = (
     PipelineExample,
     DetectionExample,
@@ -117,6 +146,7 @@ KINDS: tuple[type, ...] = (
     PartExample,
     AttentionExample,
     SamplingExample,
+    NeighboursExample,
 )
 
 
@@ -130,6 +160,7 @@ class Examples:
     parts: list[PartExample] = field(default_factory=list)
     attention: list[AttentionExample] = field(default_factory=list)
     sampling: list[SamplingExample] = field(default_factory=list)
+    neighbours: list[NeighboursExample] = field(default_factory=list)
 
 
 def save_examples(run_folder: Path, examples: Sequence[Example]) -> None:

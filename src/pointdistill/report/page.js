@@ -1,5 +1,6 @@
-/* Draws the report's plots from the JSON in #data. When all are drawn, <html> carries data-ready, with the counts
-   data-drawn and data-failed, the errors seen in data-errors and the 3D canvases in data-canvases. */
+/* Wires the page: pictures in 3D from the JSON in #data, legends that hide series, values under the pointer. When all is
+   drawn, <html> carries data-ready, with the counts data-drawn and data-failed, the errors seen in data-errors and the
+   number of WebGL contexts in data-contexts. */
 (() => {
   "use strict";
   const root = document.documentElement;
@@ -12,125 +13,36 @@
 
   const find = (selector, within = document) => within.querySelector(selector);
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
-  const plotElement = (kind) => find(`.plot[data-plot="${kind}"]`);
+  const { bytesOf, cloudOf } = spatial;
+  const numbers = (text) => new Uint32Array(bytesOf(text).buffer);
+  const element = (name, text, style) => { const made = document.createElement(name); if (text !== undefined) made.textContent = text; if (style) made.className = style; return made; };
+  const number = (value, digits = 2) => (value === null || value === undefined ? "–" : value.toFixed(digits));
 
   /* ---- colours, from the style sheet, so that light and dark are decided in one place ---- */
   const probe = document.body.appendChild(document.createElement("span"));
   probe.hidden = true;
-  const colour = (name) => { probe.style.color = `var(--${name})`; return getComputedStyle(probe).color; };
-  const known = new Set(["scratch", "distilled", "permuted", "point_mae"]);
-  const others = []; /* initialisations that the style sheet does not know, in the order in which they are met */
-  const hues = [[46, 160, 103], [214, 72, 84], [45, 182, 200], [226, 112, 178], [158, 112, 84], [188, 178, 40], [120, 200, 120], [110, 70, 30]];
-  const initColour = (init) => {
-    if (known.has(init)) return colour(init);
-    if (!others.includes(init)) others.push(init);
-    return rgb(...hues[others.indexOf(init) % hues.length]);
+  const shade = (name) => { probe.style.color = `var(--${name})`; return getComputedStyle(probe).color; };
+  const ink = (name) => (shade(name).match(/[\d.]+/g) ?? [128, 128, 128]).slice(0, 3).map(Number);
+  const SCALE = [[68, 1, 84], [72, 40, 120], [62, 73, 137], [49, 104, 142], [38, 130, 142], [31, 158, 137], [53, 183, 121], [110, 206, 88], [181, 222, 43], [253, 231, 37]];
+  const onScale = (value) => {
+    const place = Math.min(0.9999, Math.max(0, value)) * (SCALE.length - 1);
+    const at = Math.floor(place);
+    return [0, 1, 2].map((axis) => SCALE[at][axis] + (SCALE[at + 1][axis] - SCALE[at][axis]) * (place - at));
   };
-  const dashes = { scratch: "dot", permuted: "dash", point_mae: "dashdot" };
-
-  /* ---- packed arrays ---- */
-  const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-  const points = ({ lower, step, values }) => {
-    const raw = new Uint16Array(bytes(values).buffer);
-    const count = raw.length / 3;
-    return [0, 1, 2].map((axis) => Float32Array.from({ length: count }, (_, i) => lower[axis] + step[axis] * raw[3 * i + axis]));
-  };
-  const rgb = (r, g, b) => `rgb(${r},${g},${b})`;
-  /* plotly reads tags in names and labels, links among them: text out of data has none. */
-  const plain = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
-  const pick = (array, indices) => indices.map((index) => array[index]);
-
-  /* ---- flat charts ---- */
-  const flatLayout = (more) => ({
-    margin: { l: 46, r: 14, t: 12, b: 36 }, showlegend: false, paper_bgcolor: "transparent", plot_bgcolor: "transparent",
-    font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: colour("quiet") },
-    hoverlabel: { bgcolor: colour("surface"), bordercolor: colour("line"), font: { color: colour("ink") } },
-    ...more,
-  });
-  const axis = (more) => ({ gridcolor: colour("grid"), linecolor: colour("line"), zeroline: false, automargin: true, ...more });
-  const flatConfig = { responsive: true, displayModeBar: false };
-  const heading = (text) => ({ text: plain(text), standoff: 6, font: { size: 12 } });
-
-  function drawBars(element, spec) {
-    const traces = [];
-    const named = new Set();
-    spec.groups.forEach((group, at) => {
-      const width = Math.min(0.24, 0.8 / group.bars.length);
-      group.bars.forEach((bar, index) => {
-        const name = plain(bar.name);
-        const x = at + (index - (group.bars.length - 1) / 2) * width;
-        const ink = initColour(bar.init);
-        const spread = bar.std === null ? "one seed" : `± ${bar.std.toFixed(2)}`;
-        traces.push({
-          type: "scatter", mode: "markers", x: bar.figures.map(() => x + width * 0.34), y: bar.figures, name, cliponaxis: false, showlegend: false, legendgroup: bar.init,
-          marker: { size: 5, color: ink, opacity: 0.5 }, hovertemplate: `${name}<br>%{y:.2f}<extra></extra>`,
-        }, {
-          type: "scatter", mode: "markers", x: [x], y: [bar.mean], name, cliponaxis: false, showlegend: !named.has(bar.init), legendgroup: bar.init,
-          marker: { size: 10, color: ink, symbol: bar.init === "scratch" ? "diamond" : "circle", line: { width: 1.5, color: colour("surface") } },
-          error_y: { type: "data", array: [bar.std ?? 0], visible: bar.std !== null, color: ink, thickness: 2, width: 5 },
-          hovertemplate: `${name}: mean %{y:.2f}<br>${spread}<extra></extra>`,
-        });
-        named.add(bar.init);
-      });
-    });
-    const rows = Math.max(1, ...spec.groups.map((group) => group.label.split("<br>").length));
-    const last = spec.groups.length - 0.5;
-    const floor = spec.no_learning;
-    const shapes = floor === null ? [] : [{
-      type: "line", x0: -0.5, x1: spec.tuned - 0.5, y0: floor, y1: floor, line: { dash: "dot", width: 2, color: colour("quiet") },
-    }];
-    if (floor !== null) {
-      traces.push({ type: "scatter", mode: "markers", x: [0], y: [floor], marker: { size: 10, opacity: 0 }, hovertemplate: "without learning: %{y:.2f}<extra></extra>" });
+  /* RGBA bytes for a cloud: `paint` gives a point's colour, or null where it is hidden. */
+  function inked(count, paint) {
+    const made = new Uint8Array(4 * count);
+    for (let index = 0; index < count; index += 1) {
+      const colour = paint(index);
+      if (colour) made.set([colour[0], colour[1], colour[2], 255], 4 * index);
     }
-    const layout = flatLayout({
-      shapes, margin: { l: 30, r: 6, t: 10, b: 12 + 14 * rows }, showlegend: Boolean(spec.legend),
-      legend: { orientation: "h", x: 0, y: -0.2, yanchor: "top", font: { size: 12, color: colour("ink") } },
-      xaxis: axis({ tickvals: spec.groups.map((_, at) => at), ticktext: spec.groups.map((group) => group.label), range: [-0.5, last], tickangle: 0, showgrid: false, fixedrange: true }),
-      yaxis: axis({ fixedrange: true, nticks: 6 }),
-    });
-    return Plotly.react(element, traces, layout, flatConfig);
+    return made;
   }
+  const size = (cloud) => cloud.raw.length / 3;
+  const byHeight = (cloud) => (index) => onScale(cloud.raw[3 * index + 2] / 65535);
 
-  function drawLines(element, spec) {
-    const traces = spec.series.map((series) => ({
-      type: "scatter", mode: series.x.length < 30 && !series.thin ? "lines+markers" : "lines", x: series.x, y: series.y, name: plain(series.name),
-      opacity: series.thin ? 0.35 : 1, marker: { size: 5 },
-      line: { color: initColour(series.init), width: series.thin ? 1.2 : 2.4, dash: series.thin ? "solid" : dashes[series.init] ?? "solid" },
-      hovertemplate: `${plain(series.name)}<br>step %{x:,}: %{y:.4g}<extra></extra>`,
-    }));
-    const layout = flatLayout({
-      margin: { l: 52, r: 16, t: 14, b: 44 }, hovermode: "closest",
-      xaxis: axis({ title: heading(spec.x), rangemode: "tozero", nticks: 7 }), yaxis: axis({ title: heading(spec.y), nticks: 6 }),
-    });
-    return Plotly.react(element, traces, layout, flatConfig);
-  }
-
-  /* ---- clouds ---- */
-  const spatialConfig = {
-    responsive: true, displaylogo: false, scrollZoom: true,
-    modeBarButtons: [["orbitRotation", "pan3d", "resetCameraDefault3d"]],
-  };
-  const bare = { visible: false, showspikes: false };
-  const spatialLayout = (revision, eye, more) => ({
-    margin: { l: 0, r: 0, t: 0, b: 0 }, paper_bgcolor: "transparent", uirevision: revision,
-    font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: colour("ink") },
-    legend: { x: 0.01, y: 0.99, bgcolor: "transparent", itemsizing: "constant", font: { size: 12 } },
-    modebar: { bgcolor: "transparent", color: colour("quiet"), activecolor: colour("accent") },
-    scene: { xaxis: bare, yaxis: bare, zaxis: bare, aspectmode: "data", dragmode: "orbit", camera: { eye, center: { x: 0, y: 0, z: -0.14 } } },
-    ...more,
-  });
-  const cloudTrace = ([x, y, z], marker, more) => ({ type: "scatter3d", mode: "markers", x, y, z, hoverinfo: "skip", marker: { line: { width: 0 }, ...marker }, ...more });
-
-  function drawPipeline(element, entry) {
-    const [x, y, z] = points(entry.cloud);
-    const patches = new Uint32Array(bytes(entry.patches).buffer);
-    const members = [...patches];
-    const hues = members.map((_, index) => `hsl(${(Math.floor(index / entry.size) * 137.508) % 360},62%,54%)`);
-    const traces = [
-      cloudTrace([x, y, z], { size: 1.5, color: colour("quiet"), opacity: 0.6 }, { name: "points" }),
-      cloudTrace([pick(x, members), pick(y, members), pick(z, members)], { size: 2.1, color: hues }, { name: "patches" }),
-      cloudTrace([0, 1, 2].map((at) => entry.centres.map((centre) => centre[at])), { size: 2.8, color: colour("ink") }, { name: "patch centres" }),
-    ];
+  /* ---- the frame on its way through the method ---- */
+  function drawPipeline(view, entry) {
     for (const field of ["colour", "depth", "teacher_prefix", "student_prefix"]) {
       const image = find(`#pipeline img[data-field="${field}"]`);
       if (image) { image.hidden = !entry[field]; if (entry[field]) image.src = entry[field]; }
@@ -138,174 +50,334 @@
     find('#pipeline img[data-field="colour"]').alt = `Colour frame: ${entry.truth}`;
     find('#pipeline [data-field="truth"]').textContent = entry.truth;
     for (const who of ["teacher", "student"]) showCaption(find(`#pipeline blockquote[data-field="${who}"]`), entry[who], entry.truth);
-    return Plotly.react(element, traces, spatialLayout(entry.title, { x: 0.3, y: -1.3, z: 0.45 }, { legend: { orientation: "h", x: 0.02, y: 0.02, yanchor: "bottom", bgcolor: "transparent", itemsizing: "constant", font: { size: 11 } } }), spatialConfig);
+    const cloud = cloudOf(entry.cloud);
+    const [free, owner] = [ink("quiet"), new Int32Array(size(cloud)).fill(-1)];
+    numbers(entry.patches).forEach((point, at) => { owner[point] = Math.floor(at / entry.size); });
+    view.show([{ cloud, ink: inked(size(cloud), (index) => (owner[index] < 0 ? free : hue(owner[index]))) }]);
   }
-
+  function hue(index) {
+    const [h, s, l] = [((index * 137.508) % 360) / 30, 0.62, 0.54];
+    const channel = (n) => { const k = (n + h) % 12; return 255 * (l - s * Math.min(l, 1 - l) * Math.max(-1, Math.min(k - 3, 9 - k, 1))); };
+    return [channel(0), channel(8), channel(4)];
+  }
   const small = new Set(["with", "and", "the", "there", "are", "that", "this", "its", "near", "next", "from", "some"]);
   const words = (text) => text.toLowerCase().match(/[\p{L}\d]+/gu) ?? [];
-  function showCaption(element, text, truth) {
+  function showCaption(place, text, truth) {
     const wanted = new Set(words(truth).filter((word) => word.length > 2 && !small.has(word)));
-    const line = document.createElement("span");
+    const line = element("span");
     for (const piece of text.split(/([\p{L}\d]+)/u)) {
-      if (wanted.has(piece.toLowerCase())) line.appendChild(document.createElement("mark")).textContent = piece;
-      else line.append(piece);
+      if (wanted.has(piece.toLowerCase())) line.append(element("mark", piece)); else line.append(piece);
     }
-    element.replaceChildren(line);
+    place.replaceChildren(line);
   }
 
-  const edges = [[0, 1], [1, 3], [3, 2], [2, 0], [4, 5], [5, 7], [7, 6], [6, 4], [0, 4], [1, 5], [2, 6], [3, 7]];
-  function boxTraces(boxes, texts, name, ink, width) {
-    const [x, y, z] = [[], [], []];
-    for (const box of boxes) {
-      const [cos, sin] = [Math.cos(box[6]), Math.sin(box[6])];
-      const corner = (index) => {
-        const [along, across, up] = [0, 1, 2].map((at) => (((index >> at) & 1) - 0.5) * box[at + 3]);
-        return [box[0] + cos * along - sin * across, box[1] + sin * along + cos * across, box[2] + up];
-      };
-      for (const [from, to] of edges) {
-        const [a, b] = [corner(from), corner(to)];
-        x.push(a[0], b[0], null); y.push(a[1], b[1], null); z.push(a[2], b[2], null);
+  /* ---- scenes: boxes and labels, true and predicted ---- */
+  const NONE = 255;
+  const scenes = { at: 0, colouring: null, run: 0, beside: false, score: 0, hidden: new Map(), layers: { true: true, hit: true, miss: true }, entry: null, labels: new WeakMap() };
+  const labelsOf = (owner, field) => {
+    if (!scenes.labels.has(owner)) scenes.labels.set(owner, {});
+    const known = scenes.labels.get(owner);
+    return (known[field] ??= owner[field] === null || owner[field] === undefined ? null : bytesOf(owner[field]));
+  };
+  const hiddenOf = (entry) => {
+    const key = entry.names.join("\n");
+    if (!scenes.hidden.has(key)) scenes.hidden.set(key, new Set());
+    return scenes.hidden.get(key);
+  };
+  const COLOURINGS = [["colour", (entry) => entry.colours], ["truth", (entry) => entry.truth], ["predicted", (entry) => entry.truth && entry.runs.length], ["errors", (entry) => entry.truth && entry.runs.length], ["height", () => true]];
+
+  function drawScenes(view, entry) {
+    const fresh = scenes.entry !== entry;
+    scenes.entry = entry;
+    const possible = COLOURINGS.filter(([, has]) => has(entry)).map(([name]) => name);
+    if (!possible.includes(scenes.colouring)) scenes.colouring = entry.truth ? "predicted" : possible[0];
+    for (const radio of all('#scenes input[name="colouring"]')) {
+      radio.closest("label").hidden = !possible.includes(radio.value);
+      radio.checked = radio.value === scenes.colouring;
+    }
+    const boxes = entry.runs.some((run) => run.boxes);
+    all("#scenes [data-only]").forEach((part) => { part.hidden = (part.dataset.only === "boxes") !== boxes; });
+    find("#scenes-cut").closest("label").hidden = entry.kind === "parts";
+    view.cut = entry.kind === "parts" ? Infinity : Number(find("#scenes-cut").value);
+    find("#scenes-cut-value").textContent = `${(view.cut * entry.cloud.step[2] * 65535).toFixed(1)} m`;
+    find("#score-value").textContent = scenes.score.toFixed(2);
+    if (fresh) fillRuns(entry);
+    const chosen = scenes.run < 0 ? entry.runs : [entry.runs[Math.min(scenes.run, entry.runs.length - 1)]].filter(Boolean);
+    const panels = chosen.map((run) => scenePanel(entry, run, chosen.length > 1 || scenes.beside ? run.name : ""));
+    if (scenes.beside || !chosen.length) panels.unshift(scenePanel(entry, null, "truth"));
+    view.onpick = (found) => sayPoint(entry, chosen[0], found);
+    view.show(panels);
+    find("#picked").textContent = "";
+    sayScene(entry, chosen[0]);
+    fillClasses(entry, chosen[0]);
+    find("#boxes").replaceChildren(...(chosen[0]?.boxes ? shownBoxes(entry, chosen[0]).map((index) => boxRow(chosen[0].boxes, index)) : []));
+  }
+
+  function scenePanel(entry, run, title) {
+    const cloud = cloudOf(entry.cloud);
+    const [truth, predicted] = [labelsOf(entry, "truth"), run ? labelsOf(run, "labels") : null];
+    const hidden = hiddenOf(entry);
+    const [none, right, wrong] = [ink("line"), ink("right"), ink("miss")];
+    const colours = labelsOf(entry, "colours");
+    const of = (label) => (label === NONE ? none : entry.palette[label]);
+    const shown = run === null && (scenes.colouring === "predicted" || scenes.colouring === "errors") ? "truth" : scenes.colouring;
+    const visible = (index) => {
+      if (!truth) return true;
+      const label = shown === "predicted" ? predicted[index] : truth[index];
+      return label === NONE || !hidden.has(entry.names[label]);
+    };
+    const height = byHeight(cloud);
+    const paint = {
+      colour: (index) => [colours[3 * index], colours[3 * index + 1], colours[3 * index + 2]],
+      truth: (index) => of(truth[index]),
+      predicted: (index) => of(predicted[index]),
+      errors: (index) => (truth[index] === NONE ? none : truth[index] === predicted[index] ? right : wrong),
+      height,
+    }[shown] ?? height;
+    return { cloud, ink: inked(size(cloud), (index) => (visible(index) ? paint(index) : null)), boxes: sceneBoxes(entry, run), title };
+  }
+
+  function sceneBoxes(entry, run) {
+    const made = [];
+    const hidden = hiddenOf(entry);
+    const put = (box, kind, dash, name) => made.push({ box, ink: ink(kind).map((value) => value / 255), dash, name, shade: shade(kind) });
+    if (entry.true && scenes.layers.true) entry.true.boxes.forEach((box, index) => { if (!hidden.has(entry.true.names[index])) put(box, "true", 0, entry.true.names[index]); });
+    if (run?.boxes) {
+      for (const index of shownBoxes(entry, run)) {
+        const hit = run.boxes.found[index];
+        if (scenes.layers[hit ? "hit" : "miss"]) put(run.boxes.boxes[index], hit ? "hit" : "miss", hit ? 0.12 : 0.05, hit && scenes.layers.true ? "" : run.boxes.names[index]);
       }
     }
-    const top = (at) => boxes.map((box) => box[at] + (at === 2 ? box[5] / 2 : 0));
-    return [
-      { type: "scatter3d", mode: "lines", x, y, z, name, legendgroup: name, hoverinfo: "skip", line: { color: ink, width } },
-      { type: "scatter3d", mode: "text", x: top(0), y: top(1), z: top(2), text: texts, name, legendgroup: name, showlegend: false, textposition: "top center", textfont: { color: ink, size: 13, weight: 700 }, hoverinfo: "skip" },
-    ];
+    return made;
   }
+  const shownBoxes = (entry, run) => [...run.boxes.scores.keys()].filter((index) => run.boxes.scores[index] >= scenes.score && !hiddenOf(entry).has(run.boxes.names[index]));
 
-  const state = { pipeline: 0, detection: 0, labelled: 0, attention: 0, concept: 0, sampling: 0, colouring: "predicted", score: 0, cut: { detection: 1, labelled: 1 } };
-
-  /* Indices of the points under the height that the section's slider sets; ceilings would hide the room. */
-  function below(kind, { lower, step }, z) {
-    const height = step[2] * 65535 * state.cut[kind];
-    find(`#${kind}-cut-value`).textContent = `${height.toFixed(1)} m`;
-    return [...z.keys()].filter((index) => z[index] <= lower[2] + height);
-  }
-
-  function drawDetection(element, entry) {
-    const [x, y, z] = points(entry.cloud);
-    const paint = bytes(entry.colours);
-    const kept = below("detection", entry.cloud, z);
-    const shades = kept.map((index) => rgb(paint[3 * index], paint[3 * index + 1], paint[3 * index + 2]));
-    const { predicted } = entry;
-    const shown = [...predicted.scores.keys()].filter((index) => predicted.scores[index] >= state.score);
-    const hits = shown.filter((index) => predicted.found[index]);
-    const misses = shown.filter((index) => !predicted.found[index]);
-    const texts = (indices) => indices.map((index) => predicted.names[index]);
-    const traces = [
-      cloudTrace([pick(x, kept), pick(y, kept), pick(z, kept)], { size: 2, color: shades }, { name: "points" }),
-      ...boxTraces(entry.true.boxes, entry.true.names, "true boxes", colour("true"), 4),
-      ...boxTraces(pick(predicted.boxes, hits), [], "predicted, match", colour(data.ink?.hit ?? "hit"), 5), // named by the true box beside
-      ...boxTraces(pick(predicted.boxes, misses), texts(misses), "predicted, no match", colour("miss"), 4),
-    ];
-    find("#score-value").textContent = state.score.toFixed(2);
-    find("#found").textContent = `${entry.true.boxes.length} true boxes, ${shown.length} predictions shown, ${hits.length} of them match a true box of their class.`;
-    find("#boxes").replaceChildren(...shown.map((index) => boxRow(predicted, index)));
-    return Plotly.react(element, traces, spatialLayout(entry.title, { x: 1.05, y: -1.2, z: 1.25 }, { showlegend: true }), spatialConfig);
-  }
-
-  function boxRow(predicted, index) {
-    const row = document.createElement("tr");
-    const cell = (text, name = "td", style = "number") => { const made = row.appendChild(document.createElement(name)); made.textContent = text; made.className = style; return made; };
-    cell(predicted.names[index], "th", "").scope = "row";
-    cell(predicted.scores[index].toFixed(2));
-    cell(predicted.overlap[index].toFixed(2));
-    cell(predicted.found[index] ? "match" : "no match", "td", predicted.found[index] ? "hit" : "miss");
+  function boxRow(boxes, index) {
+    const row = element("tr");
+    const name = row.appendChild(element("th", boxes.names[index]));
+    name.scope = "row";
+    row.append(element("td", number(boxes.scores[index]), "number"), element("td", number(boxes.overlap[index]), "number"));
+    row.append(element("td", boxes.found[index] ? "match" : "no match", boxes.found[index] ? "hit" : "miss"));
     return row;
   }
 
-  function drawLabelled(element, entry) {
-    const [x, y, z] = points(entry.cloud);
-    const [truth, predicted] = [bytes(entry.truth), bytes(entry.predicted)];
-    const groups = new Map();
-    const put = (key, index) => { if (!groups.has(key)) groups.set(key, []); groups.get(key).push(index); };
-    const none = 255;
-    const slider = find("#labelled-cut").closest("label");
-    slider.hidden = entry.kind === "parts";
-    for (const index of slider.hidden ? z.keys() : below("labelled", entry.cloud, z)) {
-      if (state.colouring === "errors") put(truth[index] === none ? none : truth[index] === predicted[index] ? "right" : "wrong", index);
-      else put((state.colouring === "truth" ? truth : predicted)[index], index);
-    }
-    const look = (key) => {
-      if (key === "right") return ["right", colour("right")];
-      if (key === "wrong") return ["wrong", colour("miss")];
-      if (key === none) return ["no label", colour("line")];
-      return [plain(entry.names[key]), rgb(...entry.colours[key])];
-    };
-    const keys = [...groups.keys()].sort((a, b) => (typeof a === "number" ? a - b : a < b ? -1 : 1));
-    const traces = keys.map((key) => {
-      const [name, ink] = look(key);
-      return cloudTrace([x, y, z].map((values) => pick(values, groups.get(key))), { size: entry.kind === "parts" ? 3.4 : 2.3, color: ink }, { name, showlegend: true });
-    });
-    find("#right").textContent = entry.right === null ? "" : `${(100 * entry.right).toFixed(0)} % of the labelled points of this example are right.`;
-    return Plotly.react(element, traces, spatialLayout(`${entry.title} ${entry.kind}`, { x: 1.05, y: -1.2, z: 1.1 }, { showlegend: true }), spatialConfig);
+  function sayScene(entry, run) {
+    const said = [];
+    if (entry.true) {
+      const shown = run?.boxes ? shownBoxes(entry, run) : [];
+      const hits = shown.filter((index) => run.boxes.found[index]).length;
+      said.push(`${entry.true.boxes.length} true boxes`, `${shown.length} predictions shown, ${hits} of them match a true box of their class.`);
+    } else if (run && run.right !== null) said.push(`${(100 * run.right).toFixed(0)} % of the labelled points of this example are right.`);
+    find("#found").textContent = [run && entry.runs.length > 1 ? `${run.name}: ` : "", said.join(", ")].join("");
   }
 
-  /* ---- controls ---- */
-  const tools = { state, find, bytes, points, pick, plain, colour, initColour, flatLayout, axis, flatConfig, heading, spatialLayout, spatialConfig, cloudTrace };
-  const analyses = drawAnalyses(tools);
-  const redraw = {
-    pipeline: () => drawPipeline(plotElement("pipeline"), data.pipeline[state.pipeline]),
-    detection: () => drawDetection(plotElement("detection"), data.detection[state.detection]),
-    labelled: () => drawLabelled(plotElement("labelled"), data.labelled[state.labelled]),
-    attention: () => analyses.spatial.attention(plotElement("attention"), data.attention[state.attention]),
-    sampling: () => analyses.spatial.sampling(plotElement("sampling"), data.sampling[state.sampling]),
-  };
+  function sayPoint(entry, run, found) {
+    const cloud = cloudOf(entry.cloud);
+    const place = find("#picked");
+    if (!found) { place.textContent = ""; return; }
+    const label = (owner, field) => { const kind = labelsOf(owner, field)?.[found.point]; return kind === undefined ? null : kind === NONE ? "no label" : entry.names[kind]; };
+    const said = [[0, 1, 2].map((axis) => (cloud.lower[axis] + (cloud.extent[axis] * cloud.raw[3 * found.point + axis]) / 65535).toFixed(2)).join(", ")];
+    if (entry.truth) said.push(`true ${label(entry, "truth")}`);
+    if (run && run.labels) said.push(`predicted ${label(run, "labels")}`);
+    place.textContent = `Point at ${said.join("; ")}`;
+  }
+
+  /* A row a class: shown or not, how often it is there, what was found of it, and the figures over the whole split. */
+  function fillClasses(entry, run) {
+    const split = data.figures?.[entry.kind] ?? { columns: [], rows: {} };
+    const counted = entry.true ? ["true", "shown", "match"] : ["points", "IoU here"];
+    const head = element("tr");
+    for (const text of ["class", ...counted, ...split.columns]) { const cell = head.appendChild(element("th", text, text === "class" ? "" : "number")); cell.scope = "col"; }
+    const hidden = hiddenOf(entry);
+    const rows = entry.names.map((name, kind) => {
+      const row = element("tr");
+      const first = row.appendChild(element("th"));
+      first.scope = "row";
+      const label = first.appendChild(element("label"));
+      const box = label.appendChild(element("input"));
+      box.type = "checkbox"; box.checked = !hidden.has(name); box.dataset.kind = name;
+      if (entry.palette) { const swatch = label.appendChild(element("span", "", "swatch square")); swatch.style.background = `rgb(${entry.palette[kind].join(",")})`; }
+      label.append(name);
+      const cells = entry.true ? boxCounts(entry, run, name) : pointCounts(entry, run, kind);
+      if (cells[0] === "0" && (cells[1] === "0" || cells[1] === "–")) row.className = "absent";
+      for (const text of [...cells, ...(split.rows[name] ?? split.columns.map(() => "–"))]) row.append(element("td", text, "number"));
+      return row;
+    });
+    const focused = document.activeElement?.dataset?.kind;
+    find("#classes thead").replaceChildren(head);
+    find("#classes tbody").replaceChildren(...rows);
+    if (focused !== undefined) all("#classes input").find((box) => box.dataset.kind === focused)?.focus();
+  }
+  function boxCounts(entry, run, name) {
+    const shown = run?.boxes ? shownBoxes(entry, run).filter((index) => run.boxes.names[index] === name) : [];
+    return [entry.true.names.filter((one) => one === name).length, shown.length, shown.filter((index) => run.boxes.found[index]).length].map(String);
+  }
+  function pointCounts(entry, run, kind) {
+    const [truth, predicted] = [labelsOf(entry, "truth"), run ? labelsOf(run, "labels") : null];
+    let [there, both, either] = [0, 0, 0];
+    truth.forEach((label, index) => {
+      if (label === NONE) return;
+      const [is, said] = [label === kind, predicted ? predicted[index] === kind : false];
+      there += is; both += is && said; either += is || said;
+    });
+    return [there.toLocaleString("en"), predicted && either ? ((100 * both) / either).toFixed(0) : "–"];
+  }
+
+  function fillRuns(entry) {
+    const select = find("#scenes-run");
+    if (!select) return;
+    select.closest("label").hidden = entry.runs.length < 2;
+    const options = entry.runs.map((run, index) => new Option(run.name, index));
+    if (entry.runs.length > 1) options.push(new Option("all, side by side", -1));
+    if (scenes.run >= entry.runs.length) scenes.run = 0;
+    select.replaceChildren(...options);
+    select.value = scenes.run;
+  }
+
+  function startScenes(redraw) {
+    const wanted = data.scenes.reduce((sum, entry) => sum + (entry.true?.boxes.length ?? 0), 0);
+    const scores = data.scenes.flatMap((entry) => entry.runs[0]?.boxes?.scores ?? []).sort((a, b) => b - a);
+    scenes.score = Math.floor(100 * (scores[Math.min(wanted, scores.length) - 1] ?? 0)) / 100;
+    const extent = Math.max(0, ...data.scenes.filter((entry) => entry.kind !== "parts").map((entry) => entry.cloud.step[2] * 65535));
+    find("#scenes-cut").value = extent > 2.1 ? 0.8 : 1; /* ceilings would hide the room */
+    find("#score").value = scenes.score;
+    find("#score").addEventListener("input", (event) => { scenes.score = Number(event.target.value); redraw(); });
+    find("#scenes-cut").addEventListener("input", redraw);
+    all('#scenes input[name="colouring"]').forEach((radio) => radio.addEventListener("change", () => { scenes.colouring = radio.value; redraw(); }));
+    find("#scenes-run").addEventListener("change", (event) => { scenes.run = Number(event.target.value); redraw(); });
+    find("#beside").addEventListener("change", (event) => { scenes.beside = event.target.checked; redraw(); });
+    all("#scenes input[data-layer]").forEach((box) => box.addEventListener("change", () => { scenes.layers[box.dataset.layer] = box.checked; redraw(); }));
+    find("#names").addEventListener("change", (event) => { views.scenes.names = event.target.checked; redraw(); });
+    find("#classes").addEventListener("change", (event) => {
+      const hidden = hiddenOf(scenes.entry);
+      if (event.target.checked) hidden.delete(event.target.dataset.kind); else hidden.add(event.target.dataset.kind);
+      redraw();
+    });
+    all("#scenes [data-classes]").forEach((button) => button.addEventListener("click", () => {
+      const hidden = hiddenOf(scenes.entry);
+      hidden.clear();
+      if (button.dataset.classes === "none") scenes.entry.names.forEach((name) => hidden.add(name));
+      redraw();
+    }));
+  }
+
+  /* ---- analyses ---- */
+  const chosen = { pipeline: 0, scenes: 0, attention: 0, concept: 0, sampling: 0, neighbours: 0 };
+
+  /* A point's colour is the mean weight of the patches that hold it, as a multiple of an even share. */
+  function drawAttention(view, entry) {
+    const cloud = cloudOf(entry.cloud);
+    const members = numbers(entry.patches);
+    const every = new Float32Array(bytesOf(entry.attention).buffer);
+    const concept = Math.min(chosen.concept, entry.concepts - 1);
+    const weights = every.subarray(concept * entry.groups, (concept + 1) * entry.groups);
+    const [sums, counts] = [new Float64Array(size(cloud)), new Uint32Array(size(cloud))];
+    members.forEach((point, at) => { sums[point] += weights[Math.floor(at / entry.size)] * entry.groups; counts[point] += 1; });
+    const most = Math.max(...weights) * entry.groups;
+    const free = ink("line");
+    view.show([{ cloud, ink: inked(size(cloud), (index) => (counts[index] ? onScale(sums[index] / counts[index] / most) : free)) }]);
+    const spread = Math.exp(-weights.reduce((sum, weight) => sum + (weight > 0 ? weight * Math.log(weight) : 0), 0));
+    find("#attention-said").textContent =
+      `Concept ${concept + 1} in this frame: as spread out as an even weight on ${spread.toFixed(1)} of ${entry.groups} patches; the patch it reads most has ${most.toFixed(1)} times the even share.`;
+    find("#attention .scale-most").textContent = `${most.toFixed(1)} × even share`;
+  }
+
+  function drawSampling(view, entry) {
+    const cloud = cloudOf(entry.cloud);
+    const paint = byHeight(cloud);
+    const draws = entry.draws.map((draw) => {
+      const kept = new Uint8Array(size(cloud));
+      numbers(draw.rows).forEach((index) => { kept[index] = 1; });
+      return { cloud, ink: inked(size(cloud), (index) => (kept[index] ? paint(index) : null)), title: `${draw.count.toLocaleString("en")} points, mean gap ${(1000 * draw.distance).toFixed(1)} mm` };
+    });
+    view.show([{ cloud, ink: inked(size(cloud), paint), title: `all ${entry.all.toLocaleString("en")} points` }, ...draws]);
+  }
+
+  /* A cloud and those whose frozen features are most like its own. */
+  function drawNeighbours(view, entry) {
+    view.show(entry.clouds.map((packed, at) => {
+      const cloud = cloudOf(packed);
+      return { cloud, ink: inked(size(cloud), byHeight(cloud)), title: at ? `${at}. ${entry.names[at]}` : `asked: ${entry.names[0]}` };
+    }));
+    const rows = entry.names.map((name, at) => {
+      const row = element("tr");
+      const first = row.appendChild(element("th", at ? `${at}.` : "asked"));
+      first.scope = "row";
+      row.append(element("td", name), element("td", at ? number(entry.likeness[at]) : "", "number"), element("td", entry.said[at], "said"));
+      return row;
+    });
+    find("#neighbours-list tbody").replaceChildren(...rows);
+  }
+
+  const draws = { pipeline: drawPipeline, scenes: drawScenes, attention: drawAttention, sampling: drawSampling, neighbours: drawNeighbours };
+  const views = {};
+  const kinds = Object.keys(draws).filter((kind) => data[kind]?.length && find(`.viewer[data-view="${kind}"]`));
+  const redraw = (kind) => draws[kind](views[kind], data[kind][chosen[kind]]);
 
   function connectPicker(picker) {
     const kind = picker.dataset.for;
-    const draws = picker.dataset.draws ?? kind;
+    const target = picker.dataset.draws ?? kind;
     const select = find("select", picker);
-    const choose = (index) => { state[kind] = (index + select.options.length) % select.options.length; select.value = state[kind]; redraw[draws](); };
+    const choose = (index) => { chosen[kind] = (index + select.options.length) % select.options.length; select.value = chosen[kind]; redraw(target); };
     select.addEventListener("change", () => choose(Number(select.value)));
-    for (const button of all("button", picker)) button.addEventListener("click", () => choose(state[kind] + Number(button.dataset.step)));
+    for (const button of all("button", picker)) button.addEventListener("click", () => choose(chosen[kind] + Number(button.dataset.step)));
   }
 
-  /* Arrow keys turn a cloud, plus and minus zoom; the wheel scrolls the page until the cloud has been clicked. */
-  function connectSpatial(element) {
-    let active = false;
-    element.addEventListener("pointerdown", () => { active = true; });
-    element.addEventListener("pointerleave", () => { active = false; });
-    element.addEventListener("wheel", (event) => { if (!active) event.stopPropagation(); }, { capture: true });
-    const turn = { ArrowLeft: -0.15, ArrowRight: 0.15 };
-    const tilt = { ArrowUp: 0.1, ArrowDown: -0.1 };
-    const zoom = { "+": 0.9, "=": 0.9, "-": 1.1 };
-    element.addEventListener("keydown", (event) => {
-      const { key } = event;
-      if (!(key in turn || key in tilt || key in zoom)) return;
-      event.preventDefault();
-      const camera = element.layout.scene.camera;
-      const { x, y, z } = camera.eye;
-      const flat = Math.hypot(x, y);
-      const radius = Math.hypot(flat, z) * (zoom[key] ?? 1);
-      const around = Math.atan2(y, x) + (turn[key] ?? 0);
-      const up = Math.min(1.5, Math.max(-1.5, Math.atan2(z, flat) + (tilt[key] ?? 0)));
-      const eye = { x: radius * Math.cos(up) * Math.cos(around), y: radius * Math.cos(up) * Math.sin(around), z: radius * Math.sin(up) };
-      Plotly.relayout(element, { "scene.camera": { ...camera, eye } });
+  function connectViewer(kind) {
+    const place = find(`.viewer[data-view="${kind}"]`);
+    /* Frames are seen from where the camera was, rooms from a corner. */
+    const view = new spatial.View(find(".space", place), kind === "scenes" ? {} : { around: -1.35, up: 0.38, zoom: 1.25 });
+    views[kind] = view;
+    for (const button of all("[data-camera]", place)) button.addEventListener("click", () => view.act(button.dataset.camera));
+    const dots = find("[data-size]", place);
+    dots?.addEventListener("input", () => { view.size = Number(dots.value); view.later(); });
+    if (!view.works) {
+      find(".missing", place).hidden = false;
+      find(".tools", place).hidden = true;
+    }
+  }
+
+  /* ---- charts: legends hide series, the pointer reads values ---- */
+  function connectLegend(legend) {
+    const section = legend.closest("section");
+    for (const button of all("button", legend)) {
+      button.addEventListener("click", () => {
+        const on = button.getAttribute("aria-pressed") !== "true";
+        button.setAttribute("aria-pressed", String(on));
+        all(`.chart [data-series="${button.dataset.series}"]`, section).forEach((group) => group.classList.toggle("off", !on));
+      });
+    }
+  }
+  function connectChart(chart) {
+    const [left, right, bottom, top] = chart.dataset.plot.split(" ").map(Number);
+    const [first, last, low, high] = ["first", "last", "low", "high"].map((name) => Number(chart.dataset[name]));
+    const tip = chart.parentElement.appendChild(element("div", "", "tip"));
+    tip.hidden = true;
+    tip.setAttribute("aria-hidden", "true");
+    chart.parentElement.classList.add("with-tip");
+    const lines = all("path.line", chart).map((path) => ({ path, places: path.getAttribute("d").slice(1).split("L").map((pair) => pair.split(",").map(Number)) }));
+    const along = (x) => { const share = (x - left) / (right - left); return chart.dataset.log ? first * (last / first) ** share : first + share * (last - first); };
+    chart.addEventListener("pointermove", (event) => {
+      const bounds = chart.getBoundingClientRect();
+      const scale = chart.viewBox.baseVal.width / bounds.width;
+      const [px, py] = [(event.clientX - bounds.left) * scale, (event.clientY - bounds.top) * scale];
+      let best = null;
+      for (const { path, places } of lines) {
+        if (path.closest(".off")) continue;
+        for (const [x, y] of places) {
+          const away = Math.hypot(x - px, y - py);
+          if (away < 28 && (!best || away < best.away)) best = { away, x, y, name: path.dataset.name };
+        }
+      }
+      tip.hidden = !best;
+      if (!best) return;
+      const value = high - ((best.y - top) / (bottom - top)) * (high - low);
+      tip.textContent = `${best.name}: ${value.toPrecision(3)} at ${chart.dataset.x} ${Number(along(best.x).toPrecision(4)).toLocaleString("en")}`;
+      tip.style.left = `${chart.offsetLeft + best.x / scale}px`;
+      tip.style.top = `${chart.offsetTop + best.y / scale}px`;
+      tip.classList.toggle("to-left", best.x > (left + right) / 2);
     });
-  }
-
-  function startDetection() {
-    if (!data.detection.length) return;
-    const wanted = data.detection.reduce((sum, entry) => sum + entry.true.boxes.length, 0);
-    const scores = data.detection.flatMap((entry) => entry.predicted.scores).sort((a, b) => b - a);
-    state.score = Math.floor(100 * (scores[Math.min(wanted, scores.length) - 1] ?? 0)) / 100;
-    connectSlider("score", state, "score", "detection");
-  }
-
-  function startCut(kind) {
-    const scenes = data[kind].filter((entry) => entry.kind !== "parts");
-    if (!data[kind].length) return;
-    const extent = Math.max(0, ...scenes.map((entry) => entry.cloud.step[2] * 65535));
-    state.cut[kind] = extent > 2.1 ? 0.8 : 1;
-    connectSlider(`${kind}-cut`, state.cut, kind, kind);
-  }
-
-  function connectSlider(name, holder, key, kind) {
-    const slider = find(`#${name}`);
-    slider.value = holder[key];
-    slider.addEventListener("input", () => { holder[key] = Number(slider.value); redraw[kind](); });
+    chart.addEventListener("pointerleave", () => { tip.hidden = true; });
   }
 
   function connectTheme() {
@@ -322,36 +394,19 @@
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
   }
 
-  /* ---- everything ---- */
-  const jobs = [
-    ...all('.plot[data-plot="bars"]').map((element) => [element, () => drawBars(element, data.bars[element.dataset.index])]),
-    ...["pretraining", "finetuning"].flatMap((kind) => all(`.plot[data-plot="${kind}"]`).map((element) => [element, () => drawLines(element, data[kind][element.dataset.index])])),
-    ...Object.entries(analyses.flat).flatMap(([kind, draw]) => all(`.plot[data-plot="${kind}"]`).map((element) => [element, () => draw(element, data[kind][element.dataset.index])])),
-    ...Object.keys(redraw).filter((kind) => data[kind].length).map((kind) => [plotElement(kind), redraw[kind]]),
-  ];
-
-  async function drawAll() {
+  function drawAll() {
     let [drawn, failed] = [0, 0];
-    for (const [element, draw] of jobs) {
-      try { await draw(); drawn += 1; } catch (problem) {
-        failed += 1;
-        report(problem);
-        const note = element.appendChild(document.createElement("p"));
-        note.className = "failed";
-        note.textContent = "This plot could not be drawn here. 3D plots need WebGL.";
-      }
+    for (const kind of kinds) {
+      try { redraw(kind); if (views[kind].works) drawn += 1; } catch (problem) { failed += 1; report(problem.stack ?? problem); }
     }
-    root.dataset.drawn = drawn;
-    root.dataset.failed = failed;
-    root.dataset.canvases = all(".gl-container canvas").length;
-    root.dataset.ready = "yes";
+    Object.assign(root.dataset, { drawn, failed, contexts: spatial.contexts(), ready: "yes" });
   }
 
-  startDetection();
-  ["detection", "labelled"].forEach(startCut);
+  kinds.forEach(connectViewer);
+  if (kinds.includes("scenes")) startScenes(() => redraw("scenes"));
   all(".picker").forEach(connectPicker);
-  all('input[name="colouring"]').forEach((radio) => radio.addEventListener("change", () => { state.colouring = radio.value; redraw.labelled(); }));
-  all(".plot[tabindex]").forEach(connectSpatial);
+  all(".legend.toggles").forEach(connectLegend);
+  all(".chart[data-plot]").forEach(connectChart);
   connectTheme();
   drawAll();
 })();

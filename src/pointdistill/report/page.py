@@ -1,7 +1,7 @@
 """The report: one HTML file that holds everything it needs and opens without a network.
 
-Scripts and styles stand in page.js, analyses.js and page.css; plotly.js comes from the plotly package. A
-Content-Security-Policy in the page forbids every request, so that "offline" is the browser's promise and not only ours.
+Scripts and styles stand in scene.js, page.js and page.css; charts are SVG (`report.charts`). A Content-Security-Policy
+in the page forbids every request, so that "offline" is the browser's promise and not only ours.
 What a run did not save is left out; verdicts ("won") appear only where results.json holds them.
 """
 
@@ -11,21 +11,19 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from plotly.offline import get_plotlyjs
-
 from pointdistill.files import write_text
 from pointdistill.report import sections, words
 from pointdistill.report.examples import Examples, load_examples
 from pointdistill.report.html import Html, join, tag
-from pointdistill.report.payload import payload
+from pointdistill.report.payload import examples_payload
 from pointdistill.report.results_section import results_section, summary
 from pointdistill.report.run_details import run_section
 from pointdistill.report.schema import Results, read_results
 
-# plotly builds functions for its 3D plots at run time, hence 'unsafe-eval'; there is no source but this file.
+# There is no source but this file.
 POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:; "
-    "base-uri 'none'; form-action 'none'"
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+    "form-action 'none'"
 )
 
 
@@ -39,14 +37,13 @@ def write_page(run_folder: Path) -> Path:
 
 def page(results: Results, examples: Examples) -> str:
     """The whole page as text."""
-    content = payload(results, examples)
+    content = examples_payload([("distilled", examples)])
     parts = [
         ("results", "Results", results_section(results)),
         ("pipeline", "How it works", sections.pipeline_section(content["pipeline"])),
-        ("pretraining", "Pre-training", sections.pretraining_section(content["pretraining"], results)),
-        ("finetuning", "Fine-tuning", sections.finetuning_section(content["finetuning"])),
-        ("detection", "Boxes in 3D", sections.detection_section(content["detection"])),
-        ("labelled", "Labels in 3D", sections.labelled_section(content["labelled"])),
+        ("pretraining", "Pre-training", sections.pretraining_section(results)),
+        ("finetuning", "Fine-tuning", sections.finetuning_section(results)),
+        ("scenes", "Scenes in 3D", sections.scenes_section(content["scenes"])),
         ("run", "The run", run_section(results)),
         ("reading", "How to read this", sections.reading_section(results)),
     ]
@@ -81,7 +78,8 @@ def document(
     """
     shown = [(name, heading, body) for name, heading, body in parts if body]
     navigation = tag("nav", [tag("a", heading, href=f"#{name}") for name, heading, _ in shown], aria_label="Sections")
-    main = tag("main", [_section(name, heading, body) for name, heading, body in shown], id="content")
+    silent = tag("noscript", tag("p", words.NO_SCRIPT, class_="banner"))
+    main = tag("main", silent, [_section(name, heading, body) for name, heading, body in shown], id="content")
     skip = tag("a", "Skip to the content", href="#content", class_="skip")
     closing = f"pointdistill {version}. This file is complete: it opens without a network."
     footer = tag("footer", tag("p", closing))
@@ -116,12 +114,14 @@ def _section(name: str, heading: str, body: Html) -> Html:
 
 
 def _scripts(content: dict[str, Any]) -> Html:
-    """Data, plotly, our script. "<" inside the JSON is escaped, so that no text can end the element."""
+    """Data and our script. "<" inside the JSON is escaped, so that no text can end the element."""
     data = json.dumps(content, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-    library = get_plotlyjs().replace("</script", "<\\/script")
-    scripts = [tag("script", Html(data), type="application/json", id="data")]
-    ours = _resource("analyses.js") + _resource("page.js")
-    return join([*scripts, tag("script", Html(library)), tag("script", Html(ours))])
+    return join(
+        [
+            tag("script", Html(data), type="application/json", id="data"),
+            tag("script", Html(_resource("scene.js") + _resource("page.js"))),
+        ]
+    )
 
 
 def _resource(name: str) -> str:

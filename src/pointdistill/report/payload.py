@@ -1,7 +1,5 @@
-"""What page.js draws, as plain JSON values: points decimated and quantised to 16 bits, curves, figures a seed."""
+"""What page.js draws in 3D, as plain JSON values: points decimated and quantised to 16 bits, boxes, labels as bytes."""
 
-import html
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,14 +8,20 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from pointdistill.geometry.boxes import iou_3d
-from pointdistill.report.comparison import FINE_TUNING, INIT_NAMES, Line, mean_and_std, task_lines, title
-from pointdistill.report.examples import DetectionExample, Examples, PipelineExample, SegmentationExample
-from pointdistill.report.packing import as_base64, quantised, short, upright
+from pointdistill.report.examples import (
+    AttentionExample,
+    DetectionExample,
+    Examples,
+    NeighboursExample,
+    PipelineExample,
+    SamplingExample,
+    SegmentationExample,
+)
+from pointdistill.report.packing import as_base64, quantised, upright
 from pointdistill.report.pictures import depth_uri, jpeg_uri, prefix_uri
-from pointdistill.report.schema import CurvePoint, PretrainingRun, Results, Row, TaskResult
 from pointdistill.seeding import numpy_generator
 
-POINT_BUDGET = 300_000  # over all scenes of a section: with 9 bytes a point some 4 MB of text
+POINT_BUDGET = 300_000  # over all scenes of a page: with 11 bytes a point some 4.5 MB of text
 FOUND_IOU = 0.25
 
 # 12 hues that stay apart on light and dark grounds, for classes that bring no colours.
@@ -26,104 +30,82 @@ CLASS_COLOURS = np.array(
      (140, 145, 153), (188, 178, 40), (45, 182, 200), (110, 70, 30), (120, 200, 120)], dtype=np.uint8,
 )  # fmt: skip
 
+Entry = dict[str, Any]
+Sources = Sequence[tuple[str, Examples]]
+"""Whose predictions, and the examples with them."""
 
-def payload(results: Results, examples: Examples) -> dict[str, Any]:
-    """All that the page's script needs, section by section."""
+
+def examples_payload(sources: Sources) -> dict[str, list[Entry]]:
+    """All that the page's script draws, section by section; scenes that several sources show are one entry."""
+    every = [examples for _, examples in sources]
     return {
-        **examples_payload(examples),
-        "bars": [bars(name, task) for name, task in results.tasks.items()],
-        "pretraining": pretraining_charts(results.pretraining),
-        "finetuning": [chart for name, task in results.tasks.items() if (chart := validation_chart(name, task))],
+        "pipeline": [pipeline(one) for examples in every for one in examples.pipeline],
+        "scenes": scenes(sources),
+        "attention": [attention(one, *_named(who, sources)) for who, found in sources for one in found.attention],
+        "sampling": [sampling(one) for examples in every for one in examples.sampling],
+        "neighbours": [neighbours(one, *_named(who, sources)) for who, found in sources for one in found.neighbours],
     }
 
 
-def examples_payload(examples: Examples) -> dict[str, Any]:
-    """The same without results: examples alone."""
-    labelled: list[SegmentationExample] = [*examples.segmentation, *examples.parts]
-    return {
-        **{kind: [] for kind in ("bars", "pretraining", "finetuning", "attention", "sampling")},
-        "pipeline": [pipeline(example) for example in examples.pipeline],
-        "detection": [detection(example, _share(examples.detection)) for example in examples.detection],
-        "labelled": [labelling(example, _share(labelled)) for example in labelled],
+def _named(who: str, sources: Sources) -> tuple[str, ...]:
+    """Whose an example is, where there are several who could have it."""
+    return (who,) if len(sources) > 1 else ()
+
+
+def scenes(sources: Sources) -> list[Entry]:
+    """Scenes and shapes with what is true and what each source predicts of them, kind by kind."""
+    shown = [
+        (who, one)
+        for kind in ("detection", "segmentation", "parts")
+        for who, examples in sources
+        for one in getattr(examples, kind)
+    ]
+    limit = _share(len({_key(one) for _, one in shown}))
+    found: dict[tuple, Entry] = {}
+    for who, one in shown:
+        if (entry := found.get(_key(one))) is None:
+            entry = found[_key(one)] = scene(one, limit)
+        run = detected(one) if isinstance(one, DetectionExample) else labelled(one, limit)
+        names = [run["name"] for run in entry["runs"]]
+        entry["runs"].append({"name": f"{who} ({names.count(who) + 1})" if who in names else who, **run})
+        if isinstance(one, DetectionExample):
+            entry["names"] = sorted({*entry["names"], *one.predicted_names, *one.true_names})
+    return list(found.values())
+
+
+def _key(example: DetectionExample | SegmentationExample) -> tuple:
+    """What makes two examples one scene: kind, name, points, truth."""
+    truth = example.true_boxes if isinstance(example, DetectionExample) else example.truth
+    names = () if isinstance(example, DetectionExample) else tuple(example.names)
+    return example.kind, example.title, names, example.points.tobytes(), np.asarray(truth).tobytes()
+
+
+def scene(example: DetectionExample | SegmentationExample, limit: int) -> Entry:
+    """A scene without predictions: points, their picture's colours where known, true boxes or classes."""
+    keep = _keep(len(example.points), limit)
+    colours = example.colours
+    entry: Entry = {
+        "kind": example.kind,
+        "title": example.title,
+        "cloud": quantised(example.points[keep]),
+        "colours": None if colours is None else as_base64(colours[keep].astype(np.uint8)),
+        "names": [],
+        "palette": None,
+        "truth": None,
+        "true": None,
+        "runs": [],
     }
+    if isinstance(example, DetectionExample):
+        return entry | {"true": {"boxes": example.true_boxes.round(3).tolist(), "names": example.true_names}}
+    palette = example.class_colours
+    if palette is None:
+        palette = CLASS_COLOURS[np.arange(len(example.names)) % len(CLASS_COLOURS)]
+    truth = _classes(example.truth[keep])
+    return entry | {"names": example.names, "palette": palette.tolist(), "truth": truth}
 
 
-def bars(name: str, task: TaskResult) -> dict[str, Any]:
-    """A task's main metric under each protocol and label fraction, a bar an initialisation with its figures a seed."""
-    shown = [line for line in task_lines(name, task) if line.metric == task.metric]
-    several = len({line.labels for line in shown}) > 1
-    groups = [
-        {"label": _group_label(line, several), "bars": [_bar(line, init) for init in line.figures]} for line in shown
-    ]
-    tuned = sum(line.protocol == FINE_TUNING for line in shown)
-    return {"title": title(name), "groups": groups, "tuned": tuned, "no_learning": task.no_learning}
-
-
-def _group_label(line: Line, several: bool) -> str:
-    """Protocol or, where there are several label budgets, the budget; in short lines, which plotly parts by <br>."""
-    text = line.labels if several and line.protocol == FINE_TUNING else line.protocol
-    return "<br>".join(html.escape(part, quote=False) for part in textwrap.wrap(text, 10, break_on_hyphens=False))
-
-
-def _bar(line: Line, init: str) -> dict[str, Any]:
-    mean, std = mean_and_std(line.figures[init])
-    return {"init": init, "name": INIT_NAMES[init], "figures": line.figures[init], "mean": mean, "std": std}
-
-
-def pretraining_charts(runs: Sequence[PretrainingRun]) -> list[dict[str, Any]]:
-    """Loss curves and the R^2 of the prefix on unseen rooms; reconstruction has another loss, so a chart of its own."""
-    reconstructions = [run for run in runs if run.method == "point_mae"]
-    distillations = [run for run in runs if run.method != "point_mae"]
-    charts = [
-        ("Distillation loss", "loss", [_run_series(run, "loss") for run in distillations]),
-        ("Held-out R² of the predicted prefix", "R²", [_run_series(run, "r2") for run in runs]),
-        ("Reconstruction loss (Point-MAE)", "loss", [_run_series(run, "loss") for run in reconstructions]),
-    ]
-    return [
-        {"title": heading, "x": "step", "y": axis, "series": kept}
-        for heading, axis, series in charts
-        if (kept := [one for one in series if len(one["x"]) > 1])
-    ]
-
-
-def _run_series(run: PretrainingRun, what: str) -> dict[str, Any]:
-    points = [point for point in run.curve if getattr(point, what) is not None]
-    name = f"{INIT_NAMES.get(run.method, run.method)}, seed {run.seed}"
-    return {
-        "init": run.method,
-        "name": name,
-        "x": [point.step for point in points],
-        "y": [short(getattr(point, what)) for point in points],
-    }
-
-
-def validation_chart(name: str, task: TaskResult) -> dict[str, Any] | None:
-    """Validation curves of fine-tuning at the main label fraction: seeds thin, their mean thick where steps agree."""
-    rows = [row for row in task.rows if row.protocol == "fine-tuning" and row.labels == task.labels and any(row.curves)]
-    series = [one for row in rows for one in _row_series(row)]
-    axis = f"{task.metric} ({task.unit})" if task.unit else task.metric
-    return {"title": title(name), "x": "step", "y": axis, "series": series} if series else None
-
-
-def _row_series(row: Row) -> list[dict[str, Any]]:
-    name = INIT_NAMES[row.init]
-    curves = [curve for curve in row.curves if curve]
-    series = [_curve_series(row.init, f"{name}, {index + 1} of {len(curves)}", c) for index, c in enumerate(curves)]
-    steps = {tuple(point.step for point in curve) for curve in curves}
-    if len(steps) != 1:
-        return series
-    means = np.mean([[point.value for point in curve] for curve in curves], axis=0)
-    mean = {"init": row.init, "name": f"{name}, mean", "x": list(steps.pop()), "y": [short(value) for value in means]}
-    return [mean] if len(curves) == 1 else [*({**one, "thin": True} for one in series), mean]
-
-
-def _curve_series(init: str, name: str, curve: Sequence[CurvePoint]) -> dict[str, Any]:
-    return {"init": init, "name": name, "x": [point.step for point in curve], "y": [short(p.value) for p in curve]}
-
-
-def pipeline(example: PipelineExample) -> dict[str, Any]:
+def pipeline(example: PipelineExample) -> Entry:
     """A frame's pictures, captions and its cloud with the patches; camera frame turned to x right, y forward, z up."""
-    centres = upright(example.centres)
     prefixes = [prefix for prefix in (example.teacher_prefix, example.student_prefix) if prefix is not None]
     limit = float(np.quantile(np.abs(np.concatenate(prefixes)), 0.98)) if prefixes else 1.0
     return {
@@ -138,29 +120,22 @@ def pipeline(example: PipelineExample) -> dict[str, Any]:
         "cloud": quantised(upright(example.cloud)),
         "patches": as_base64(example.patches.astype("<u4")),
         "size": example.patches.shape[1],
-        "centres": centres.round(4).tolist(),
     }
 
 
-def detection(example: DetectionExample, points: int) -> dict[str, Any]:
-    """A scene's points, its true boxes, and its predicted boxes by descending score with what each found."""
-    keep = _keep(len(example.points), points)
+def detected(example: DetectionExample) -> Entry:
+    """Predicted boxes by descending score, with what each found."""
     order = np.argsort(-example.scores, kind="stable")
     boxes, names = example.predicted_boxes[order], [example.predicted_names[index] for index in order]
     found, overlap = matches(boxes, names, example.true_boxes, example.true_names)
-    return {
-        "title": example.title,
-        "cloud": quantised(example.points[keep]),
-        "colours": as_base64(example.colours[keep]),
-        "true": {"boxes": example.true_boxes.round(3).tolist(), "names": example.true_names},
-        "predicted": {
-            "boxes": boxes.round(3).tolist(),
-            "names": names,
-            "scores": example.scores[order].round(3).tolist(),
-            "found": found.tolist(),
-            "overlap": overlap.round(2).tolist(),
-        },
+    predicted = {
+        "boxes": boxes.round(3).tolist(),
+        "names": names,
+        "scores": example.scores[order].round(3).tolist(),
+        "found": found.tolist(),
+        "overlap": overlap.round(2).tolist(),
     }
+    return {"labels": None, "right": None, "boxes": predicted}
 
 
 def matches(
@@ -189,29 +164,57 @@ def matches(
     return found, best
 
 
-def labelling(example: SegmentationExample, points: int) -> dict[str, Any]:
-    """A labelled cloud: true and predicted class a point (-1: none), names and colours, the share of points right."""
-    keep = _keep(len(example.points), points)
-    colours = example.class_colours
-    if colours is None:
-        colours = CLASS_COLOURS[np.arange(len(example.names)) % len(CLASS_COLOURS)]
+def labelled(example: SegmentationExample, limit: int) -> Entry:
+    """The predicted class of each point, and the share of labelled points that are right."""
     known = example.truth >= 0
     right = float((example.truth == example.predicted)[known].mean()) if known.any() else None
+    keep = _keep(len(example.points), limit)
+    return {"labels": _classes(example.predicted[keep]), "right": right, "boxes": None}
+
+
+def attention(example: AttentionExample, *who: str) -> Entry:
+    """A frame's points, which of them each patch holds, and how much each concept reads of each patch."""
     return {
-        "title": example.title,
-        "kind": example.kind,
-        "cloud": quantised(example.points[keep]),
-        "truth": _classes(example.truth[keep]),
-        "predicted": _classes(example.predicted[keep]),
-        "names": example.names,
-        "colours": colours.tolist(),
-        "right": right,
+        "title": ": ".join([*who, example.title]),
+        "cloud": quantised(upright(example.points)),
+        "patches": as_base64(example.patches.astype("<u4")),
+        "size": example.patches.shape[1],
+        "attention": as_base64(example.attention.astype("<f4")),
+        "groups": example.attention.shape[1],
+        "concepts": example.attention.shape[0],
     }
 
 
-def _share(scenes: Sequence[Any]) -> int:
-    """Points a scene may keep, so that a page of fifty scenes stays quick."""
-    return int(np.clip(POINT_BUDGET // max(len(scenes), 1), 4000, 20000))
+def sampling(example: SamplingExample) -> Entry:
+    """A frame's cloud, and the numbers of the points of each draw."""
+    ends = np.cumsum(example.counts)
+    draws = np.split(example.rows, ends[:-1])
+    return {
+        "title": example.title,
+        "cloud": quantised(upright(example.points)),
+        "all": len(example.points),
+        "draws": [
+            {"count": int(count), "rows": as_base64(rows.astype("<u4")), "distance": float(distance)}
+            for count, rows, distance in zip(example.counts, draws, example.distances, strict=True)
+        ],
+    }
+
+
+def neighbours(example: NeighboursExample, *who: str) -> Entry:
+    """A cloud and those most like it, best first, each with its name and what the teacher says of it."""
+    ends = np.cumsum(example.counts)
+    return {
+        "title": ": ".join([*who, example.names[0]]),
+        "clouds": [quantised(upright(points)) for points in np.split(example.points, ends[:-1])],
+        "names": example.names,
+        "said": example.said,
+        "likeness": example.likeness.round(3).tolist(),
+    }
+
+
+def _share(count: int) -> int:
+    """Points that each of so many scenes may keep, so that a page of fifty stays quick."""
+    return int(np.clip(POINT_BUDGET // max(count, 1), 2000, 20000))
 
 
 def _keep(count: int, limit: int) -> Int[np.ndarray, " kept"]:

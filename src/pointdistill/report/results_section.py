@@ -13,9 +13,10 @@ from pointdistill.report.comparison import (
     title,
 )
 from pointdistill.report.html import Html, join, tag
-from pointdistill.report.schema import Comparison, Results
+from pointdistill.report.result_charts import bars
+from pointdistill.report.schema import Comparison, Results, TaskResult
 from pointdistill.report.tables import captions, columns
-from pointdistill.report.widgets import legend, plot, scrolling
+from pointdistill.report.widgets import legend, scrolling
 
 
 def results_section(results: Results) -> Html:
@@ -27,7 +28,7 @@ def results_section(results: Results) -> Html:
         [
             tag("p", words.DOTS, class_="quiet"),
             legend(shown_inits(rows), naive),
-            tag("div", [_card(index, line) for index, line in enumerate(heads)], class_="cards"),
+            tag("div", [_card(line, results.tasks[line.task]) for line in heads], class_="cards"),
             scrolling(_table(results), "Results table"),
             tag("ul", [tag("li", line) for line in captions(results)], class_="captions quiet"),
         ]
@@ -45,12 +46,11 @@ def summary(results: Results) -> str:
     return said
 
 
-def _card(index: int, line: Line) -> Html:
+def _card(line: Line, task: TaskResult) -> Html:
     test = (line.significance or {}).get("scratch")
     verdict = None if line.won is None else tag("span", "won" if line.won else "not won", class_="chip")
     shown = [init for init in ("scratch", "distilled") if init in line.figures]
     figures = [(INIT_NAMES[init], figure_text(line.figures[init])) for init in shown]
-    description = f"{title(line.task)}: {'; '.join(f'{name} {text}' for name, text in figures)}"
     return tag(
         "article",
         tag("h3", title(line.task), verdict),
@@ -62,7 +62,7 @@ def _card(index: int, line: Line) -> Html:
             class_="headline-figure",
         ),
         tag("dl", [join([tag("dt", name), tag("dd", text)]) for name, text in figures], class_="pair"),
-        plot("bars", index, description),
+        bars(line.task, task),
         class_="card",
     )
 

@@ -1,14 +1,22 @@
 """The page's sections between results and run details. Each returns None where the run saved nothing for it."""
 
-from typing import Any
-
 from pointdistill.report import words
 from pointdistill.report.comparison import INIT_NAMES, LINEAR_PROBE, lines, mean_and_std, notes
 from pointdistill.report.html import Html, join, table, tag
+from pointdistill.report.payload import Entry
+from pointdistill.report.result_charts import pretraining_charts, series_of, shown_inits, validation_charts
 from pointdistill.report.schema import Results
-from pointdistill.report.widgets import chart, legend, picker, picture, plot, scrolling, slider, step
-
-Entry = dict[str, Any]  # one of payload.py's values
+from pointdistill.report.widgets import (
+    checkbox,
+    picker,
+    picture,
+    radios,
+    scrolling,
+    slider,
+    step,
+    toggles,
+    viewer,
+)
 
 
 def pipeline_section(entries: list[Entry]) -> Html | None:
@@ -23,7 +31,7 @@ def pipeline_section(entries: list[Entry]) -> Html | None:
     ]
     student = [
         step("Depth of the same view", picture("depth", first["depth"], "Depth of the same view; near is bright")),
-        step("Its point cloud, cut into patches", plot("pipeline", 0, "Point cloud with its patches", "tall")),
+        step("Its point cloud, cut into patches", viewer("pipeline", "Point cloud with its patches")),
         _prefix("student", "What the student predicts from the points alone", first),
         _caption("student", "The same language model reads the student's prefix", first["student"]),
     ]
@@ -54,7 +62,7 @@ def _caption(who: str, heading: str, text: str) -> Html:
     return step(heading, tag("blockquote", text, data_field=who))
 
 
-def pretraining_section(charts: list[Entry], results: Results) -> Html | None:
+def pretraining_section(results: Results) -> Html | None:
     """Loss and held-out R^2, as curves and as a table."""
     if not results.pretraining:
         return None
@@ -69,81 +77,91 @@ def pretraining_section(charts: list[Entry], results: Results) -> Html | None:
         for run in results.pretraining
     ]
     measured = any(run.heldout_r2 is not None for run in results.pretraining)
-    present = {run.method for run in results.pretraining}
-    heading = ["pre-training", "seed", "steps", "time", "held-out R²"]
+    present = list(dict.fromkeys(run.method for run in results.pretraining if len(run.curve) > 1))
+    charts = pretraining_charts(results.pretraining)
     return join(
         [
             tag("p", words.R2, class_="prose") if measured else None,
-            legend([init for init in INIT_NAMES if init in present]) if charts else None,
-            tag("div", [chart("pretraining", index, one) for index, one in enumerate(charts)], class_="charts"),
-            scrolling(table(heading, rows, range(1, 5)), "Pre-trainings"),
+            toggles(series_of(present)) if charts else None,
+            tag("div", charts, class_="charts"),
+            scrolling(
+                table(["pre-training", "seed", "steps", "time", "held-out R²"], rows, range(1, 5)), "Pre-trainings"
+            ),
         ]
     )
 
 
-def finetuning_section(charts: list[Entry]) -> Html | None:
+def finetuning_section(results: Results) -> Html | None:
     """The validation curves of each task."""
+    charts = validation_charts(results)
     if not charts:
         return None
-    present = {one["init"] for spec in charts for one in spec["series"]}
-    return join(
-        [
-            tag("p", words.FLAT, class_="prose"),
-            legend([init for init in INIT_NAMES if init in present]),
-            tag("div", [chart("finetuning", index, one) for index, one in enumerate(charts)], class_="charts"),
-        ]
-    )
+    shown = toggles(series_of(shown_inits(results)))
+    return join([tag("p", words.FLAT, class_="prose"), shown, tag("div", charts, class_="charts")])
 
 
-def detection_section(entries: list[Entry], split: str = "test") -> Html | None:
-    """One 3D canvas for all scenes, and the boxes as a list beside it."""
+_KINDS = {"detection": "Detection", "segmentation": "Semantic segmentation", "parts": "Part segmentation"}
+
+
+def scenes_section(entries: list[Entry], split: str = "test") -> Html | None:
+    """One viewer for all scenes and shapes with what is true and predicted; classes and boxes as tables beside it."""
     if not entries:
         return None
-    controls = [
-        picker("detection", "Scene", entries),
-        slider("score", "Predictions with a score of at least"),
-        slider("detection-cut", "Cut the room off at", low="0.05"),
+    titled = [{**entry, "group": _KINDS[entry["kind"]]} for entry in entries]
+    choices = {
+        "colour": "Picture",
+        "truth": "Truth",
+        "predicted": "Prediction",
+        "errors": "Errors",
+        "height": "Height",
+    }
+    layers = [
+        checkbox("true", True, "true", data_layer="true"),
+        checkbox("predicted, match", True, "hit", data_layer="hit"),
+        checkbox("predicted, no match", True, "miss", data_layer="miss"),
+        checkbox("names", True, id="names"),
     ]
+    controls = [
+        picker("scenes", "Scene", titled),
+        tag("label", "Predicted by ", tag("select", id="scenes-run", autocomplete="off")),
+        checkbox("truth beside it", id="beside"),
+        radios("colouring", "Colour by", choices, "predicted"),
+        tag("fieldset", tag("legend", "Boxes"), layers, class_="radios", data_only="boxes"),
+        slider("score", "Score at least", data_only="boxes"),
+        slider("scenes-cut", "Cut off at", low="0.05"),
+    ]
+    every = [
+        tag("button", text, type="button", data_classes=which) for which, text in (("all", "All"), ("none", "None"))
+    ]
+    classes = tag("table", tag("thead"), tag("tbody"), id="classes")
     heading = tag("tr", [tag("th", text, scope="col") for text in ("predicted", "score", "IoU", "")])
     boxes = tag("table", tag("thead", heading), tag("tbody", id="boxes"))
-    found = tag("p", id="found", aria_live="polite")
-    beside = tag("div", found, scrolling(boxes, "Predicted boxes"), class_="beside")
-    canvas = plot("detection", 0, "Scene in 3D with true and predicted boxes; the list beside says the same", "scene")
-    return join(
-        [
-            tag("p", f"Scenes of the {split} split. {words.BOXES}", class_="prose"),
-            tag("div", controls, class_="controls"),
-            tag("div", canvas, beside, class_="split"),
-        ]
-    )
-
-
-def labelled_section(entries: list[Entry], split: str = "test") -> Html | None:
-    """One 3D canvas for all clouds with a label a point: scenes and objects."""
-    if not entries:
-        return None
-    kinds = {entry["kind"] for entry in entries}
-    what = {"segmentation": "scenes with a class for each point", "parts": "objects with a part for each point"}
-    shown = " and ".join(what[kind] for kind in what if kind in kinds)
-    choices = {"truth": "Truth", "predicted": "Prediction", "errors": "Errors"}
-    radios = [tag("label", _radio("colouring", value, value == "predicted"), text) for value, text in choices.items()]
-    controls = [
-        picker("labelled", "Example", entries),
-        tag("fieldset", tag("legend", "Colour by"), radios, class_="radios"),
-        slider("labelled-cut", "Cut the room off at", low="0.05"),
+    beside = [
+        tag("p", id="found", aria_live="polite"),
+        tag("p", "Classes: ", every, class_="all-or-none"),
+        scrolling(classes, "Classes"),
+        tag("details", tag("summary", "Predicted boxes"), scrolling(boxes, "Predicted boxes"), data_only="boxes"),
     ]
+    kinds = {entry["kind"] for entry in entries}
+    what = "; ".join(words.SCENES[kind] for kind in _KINDS if kind in kinds)
+    many = f"{len(entries)} scenes or objects" if len(entries) > 1 else "One scene or object"
     return join(
         [
-            tag("p", f"From the {split} split: {shown}. Click a legend entry to hide a class.", class_="prose"),
+            tag("p", f"{many} of the {split} split: {what}. {words.CLICK}", class_="prose"),
+            tag("p", words.BOXES, class_="prose") if "detection" in kinds else None,
             tag("div", controls, class_="controls"),
-            tag("p", id="right", aria_live="polite", class_="quiet"),
-            plot("labelled", 0, "Labelled points in 3D", "scene"),
+            tag(
+                "div",
+                tag("div", viewer("scenes", "Scene in 3D; the tables beside say the same", "large"), _picked()),
+                tag("div", beside, class_="beside"),
+                class_="split",
+            ),
         ]
     )
 
 
-def _radio(name: str, value: str, checked: bool) -> Html:
-    return tag("input", type="radio", name=name, value=value, checked=checked, autocomplete="off")
+def _picked() -> Html:
+    return tag("p", id="picked", aria_live="polite", class_="quiet")
 
 
 def reading_section(results: Results) -> Html:

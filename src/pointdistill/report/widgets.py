@@ -1,46 +1,86 @@
-"""The pieces that several sections of the page share: places for plots, pickers, legends, pictures, sliders."""
+"""The pieces that several sections of the page share: viewers, pickers, legends, pictures, sliders."""
 
+from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
+from pointdistill.report import words
+from pointdistill.report.charts import KNOWN, key, stroke
 from pointdistill.report.comparison import INIT_NAMES
 from pointdistill.report.html import Html, tag
 
+_CAMERA = {
+    "left": ("⟲", "Turn left"),
+    "right": ("⟳", "Turn right"),
+    "in": ("+", "Zoom in"),
+    "out": ("\N{MINUS SIGN}", "Zoom out"),
+    "above": ("Above", "Look from above"),
+    "reset": ("Reset", "Reset the view"),
+    "full": ("Full screen", "Full screen, and back"),
+}
 
-def plot(kind: str, index: int, description: str, height: str = "") -> Html:
-    """The place of a plot, which page.js draws; those with a height of their own are in 3D."""
-    spatial = height != ""
-    return tag(
+
+def viewer(kind: str, description: str, height: str = "") -> Html:
+    """The place of a picture in 3D, which page.js draws, with buttons for all that the mouse does."""
+    space = tag(
         "div",
-        class_=f"plot {height}".strip(),
-        data_plot=kind,
-        data_index=index,
-        role="application" if spatial else "img",
-        tabindex=0 if spatial else None,
-        aria_label=f"{description}. Arrow keys turn it, plus and minus zoom" if spatial else description,
+        tag("canvas"),
+        tag("div", class_="labels", aria_hidden="true"),
+        tag("p", words.NO_WEBGL, class_="missing", hidden=True),
+        class_=f"space {height}".strip(),
+        role="application",
+        tabindex=0,
+        aria_label=f"{description}. {words.KEYS}",
     )
+    buttons = [
+        tag("button", text, type="button", data_camera=name, aria_label=said, title=said)
+        for name, (text, said) in _CAMERA.items()
+    ]
+    dots = tag("input", type="range", min="0.5", max="3", step="0.1", value="1", data_size=True, autocomplete="off")
+    tools = tag("div", buttons, tag("label", "Points ", dots), class_="tools")
+    return tag("div", space, tools, class_="viewer", data_view=kind)
 
 
-def chart(kind: str, index: int, spec: dict[str, Any]) -> Html:
-    """A card with curves; to those who cannot see them it tells where each ends."""
-    ends = "; ".join(f"{one['name']} ends at {one['y'][-1]:g}" for one in spec["series"] if not one.get("thin"))
-    return tag("figure", tag("figcaption", spec["title"]), plot(kind, index, f"{spec['title']}: {ends}"), class_="card")
-
-
-def legend(inits: list[str], no_learning: bool = False) -> Html:
+def legend(inits: Sequence[str], no_learning: bool = False) -> Html:
     """What the colours mean, once for all charts of a section."""
-    entries = [tag("li", tag("span", class_=f"swatch {init}", aria_hidden="true"), INIT_NAMES[init]) for init in inits]
+    entries = [tag("li", key(KNOWN.index(init), init), INIT_NAMES[init]) for init in inits]
     if no_learning:
         entries.append(tag("li", tag("span", class_="swatch dotted", aria_hidden="true"), "naive, no learning"))
     return tag("ul", entries, class_="legend", aria_label="Colours")
 
 
-def picker(kind: str, label: str, entries: list[dict[str, Any]], draws: str | None = None) -> Html:
+def toggles(series: Sequence[tuple[int, str, str]], shape: bool = False) -> Html:
+    """A legend whose buttons hide and show the series of a section's charts.
+
+    Args:
+        series: number, name and class of the colour of each.
+        shape: with their marks instead of their lines.
+    """
+    buttons = [
+        tag(
+            "button",
+            key(number, ink) if shape else stroke(ink),
+            tag("span", name),
+            type="button",
+            aria_pressed="true",
+            data_series=number,
+        )
+        for number, name, ink in series
+    ]
+    return tag("div", buttons, class_="legend toggles", role="group", aria_label="Show or hide")
+
+
+def picker(kind: str, label: str, entries: Sequence[dict[str, Any]], draws: str | None = None) -> Html:
     """Choose among the examples of a section; hidden if there is only one.
 
     Args:
-        draws: the kind of plot that it changes, where that is another.
+        entries: each with a title; those that follow each other with the same "group" stand under its name.
+        draws: the kind of picture that it changes, where that is another.
     """
-    options = [tag("option", entry["title"], value=index) for index, entry in enumerate(entries)]
+    options: list[Html] = []
+    for group, found in groupby(enumerate(entries), key=lambda pair: pair[1].get("group")):
+        made = [tag("option", entry["title"], value=index) for index, entry in found]
+        options += made if group is None else [tag("optgroup", made, label=group)]
     return tag(
         "div",
         tag("label", label, " ", tag("select", options, id=f"{kind}-choice", autocomplete="off")),
@@ -53,10 +93,29 @@ def picker(kind: str, label: str, entries: list[dict[str, Any]], draws: str | No
     )
 
 
-def slider(name: str, label: str, low: str = "0") -> Html:
+def slider(name: str, label: str, low: str = "0", **attributes: str) -> Html:
     """A slider from `low` to 1 that shows its value; page.js sets where it begins."""
     control = tag("input", type="range", id=name, min=low, max="1", step="0.01", autocomplete="off")
-    return tag("label", label, " ", tag("output", id=f"{name}-value"), control)
+    return tag("label", label, " ", tag("output", id=f"{name}-value"), control, **attributes)
+
+
+def checkbox(text: str, checked: bool = False, swatch: str | None = None, **attributes: str) -> Html:
+    """A box to tick; with the colour and dash of what it shows, where it shows lines."""
+    line = tag("span", class_=f"swatch edge {swatch}", aria_hidden="true") if swatch else None
+    return tag("label", tag("input", type="checkbox", checked=checked, autocomplete="off", **attributes), line, text)
+
+
+def radios(name: str, heading: str, choices: dict[str, str], chosen: str) -> Html:
+    """One of several."""
+    made = [
+        tag(
+            "label",
+            tag("input", type="radio", name=name, value=value, checked=value == chosen, autocomplete="off"),
+            text,
+        )
+        for value, text in choices.items()
+    ]
+    return tag("fieldset", tag("legend", heading), made, class_="radios")
 
 
 def step(heading: str, body: Html) -> Html:

@@ -27,11 +27,23 @@ FLAT = (
     "curves: where scratch still climbs, a gap is partly a matter of speed; where it is flat, more steps would hardly "
     "close it."
 )
-BOXES = (
-    "Turn with the mouse or the arrow keys, zoom with the wheel after a click, click a "
-    "legend entry to hide it. A prediction is a match if it overlaps a true box of its class with an IoU above 0.25. "
-    "At first the score threshold shows about as many predictions as there are true boxes."
+SCENES = {
+    "detection": "rooms with true and predicted boxes",
+    "segmentation": "rooms with a class for each point",
+    "parts": "objects with a part for each point",
+}
+CLICK = (
+    "Turn with the mouse or the arrow keys, zoom with the wheel after a click; a click on a point says its class. "
+    "Untick a class to hide it."
 )
+BOXES = (
+    "True boxes have solid edges, predicted ones dashed. A prediction is a match if it overlaps a true box of its "
+    "class with an IoU above 0.25. At first the score threshold shows about as many predictions as there are true "
+    "boxes."
+)
+KEYS = "Arrow keys turn it, with Shift they move it, plus and minus zoom, 0 resets"
+NO_WEBGL = "This browser draws no WebGL, so there is no picture in 3D. The tables and figures of the page are complete."
+NO_SCRIPT = "Without JavaScript there are no pictures in 3D and no class tables; charts and figures are complete."
 FINE_TUNING = (
     "the whole network is trained on the labels; the columns share data, schedule, learning rate and seeds, and "
     "differ only in the weights they start from."

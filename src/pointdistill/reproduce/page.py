@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from pointdistill import __version__
 from pointdistill.report.analyses import Analyses, ProtocolFigures
-from pointdistill.report.analyses.payload import analyses_payload
 from pointdistill.report.analyses.sections import analyses_parts
 from pointdistill.report.examples import Examples
 from pointdistill.report.html import Html, join, table, tag
 from pointdistill.report.page import document
+from pointdistill.report.payload import examples_payload
 from pointdistill.report.widgets import scrolling
 from pointdistill.reproduce.text import Grid, Sheet
 
@@ -18,7 +18,7 @@ _MAIN = "Beside the paper"
 def sheet_page(sheet: Sheet, protocols: Sequence[ProtocolFigures] = ()) -> str:
     """The page as text."""
     analyses = Analyses(sheet.title, __version__, protocols=list(protocols))
-    content = analyses_payload(analyses, Examples())
+    content = examples_payload([("prediction", Examples())])
     tables = [(f"grid{index}", grid.title or _MAIN, _body(grid)) for index, grid in enumerate(sheet.grids)]
     notes = ("notes", "How to read this", tag("ul", [tag("li", note) for note in sheet.notes], class_="prose"))
     parts = [*tables, *analyses_parts(analyses, content), notes]

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from pointdistill.files import write_text
 from pointdistill.report.analyses import words
-from pointdistill.report.analyses.payload import analyses_payload
 from pointdistill.report.analyses.schema import Analyses, read_analyses
 from pointdistill.report.analyses.sections import analyses_parts
 from pointdistill.report.examples import Examples, load_examples
 from pointdistill.report.html import join, tag
 from pointdistill.report.page import document
+from pointdistill.report.payload import examples_payload
 
 PAGE = "analyses.html"
 
@@ -23,6 +23,6 @@ def write_analyses_page(folder: Path) -> Path:
 
 def analyses_page(analyses: Analyses, examples: Examples) -> str:
     """The whole page as text."""
-    content = analyses_payload(analyses, examples)
+    content = examples_payload([("prediction", examples)])
     hero = join([tag("h1", analyses.title), tag("p", words.LEAD, class_="lead")])
     return document(analyses.title, analyses.version, "analyses", hero, analyses_parts(analyses, content), content)

@@ -113,13 +113,15 @@ class LabelCurves:
     Attributes:
         title: for instance the task.
         metric: its name, and `unit` in what unit.
-        figures: initialisation -> labels in per cent -> one figure a seed.
+        figures: initialisation -> labels, in `axis` -> one figure a seed.
+        axis: what labels are counted in: per cent of them all, rooms, objects a class.
     """
 
     title: str
     metric: str
     unit: str
     figures: dict[str, dict[float, list[float]]]
+    axis: str = "%"
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,21 @@ class ProtocolFigures:
     metric: str
     unit: str
     figures: dict[str, dict[str, list[float]]]
+
+
+@dataclass(frozen=True)
+class Caption:
+    """A held-out frame in words.
+
+    Attributes:
+        frame: its name.
+        teacher: read from the teacher's prefix of its picture.
+        student: read from the prefix predicted from its points.
+    """
+
+    frame: str
+    teacher: str
+    student: str
 
 
 @dataclass(frozen=True)
@@ -155,6 +172,7 @@ class Analyses:
     features: FeatureMap | None = None
     label_curves: list[LabelCurves] = field(default_factory=list)
     protocols: list[ProtocolFigures] = field(default_factory=list)
+    captions: list[Caption] = field(default_factory=list)
 
 
 def write_analyses(folder: Path, analyses: Analyses) -> None:

@@ -3,12 +3,28 @@
 from typing import Any
 
 from pointdistill.report.analyses import words
-from pointdistill.report.analyses.payload import init_name, reading_name
-from pointdistill.report.analyses.schema import Analyses, ConceptFigures, FeatureMap, Predictability
+from pointdistill.report.analyses.charts import (
+    column_charts,
+    init_name,
+    label_chart,
+    label_series,
+    map_series,
+    maps,
+    protocol_chart,
+    reading_name,
+)
+from pointdistill.report.analyses.schema import (
+    Analyses,
+    Caption,
+    ConceptFigures,
+    FeatureMap,
+    Predictability,
+    ProtocolFigures,
+)
 from pointdistill.report.comparison import figure_text
 from pointdistill.report.html import Html, join, table, tag
-from pointdistill.report.sections import detection_section
-from pointdistill.report.widgets import picker, plot, scrolling
+from pointdistill.report.sections import scenes_section
+from pointdistill.report.widgets import picker, scrolling, toggles, viewer
 
 Part = tuple[str, str, Html | None]
 
@@ -18,22 +34,24 @@ def analyses_parts(analyses: Analyses, content: dict[str, Any], split: str = "te
 
     Args:
         analyses: what was computed.
-        content: its `payload.analyses_payload`.
+        content: the `payload.examples_payload` of its examples.
         split: where detections come from.
     """
     return [
-        ("prefix", "What geometry says of the prefix", prefix_section(analyses.predictability, content["columns"])),
-        ("concepts", "Where the concepts look", concepts_section(analyses.concepts, content["attention"])),
-        ("features", "Frozen features by class", features_section(analyses.features, content["maps"])),
-        ("labels", "Fewer labels", labels_section(analyses, content["curves"])),
-        ("protocols", "Linear probe beside fine-tuning", protocols_section(analyses, content["bars"])),
-        ("detection", "Detected boxes (Figure 3)", boxes_section(content["detection"], split)),
+        ("prefix", "What geometry says of the prefix", prefix_section(analyses.predictability)),
+        ("captions", "In words", captions_section(analyses.captions)),
+        ("attention", "Where the concepts look", concepts_section(analyses.concepts, content["attention"])),
+        ("neighbours", "Nearest by frozen features", neighbours_section(content["neighbours"])),
+        ("features", "Frozen features by class", features_section(analyses.features)),
+        ("labels", "Fewer labels", labels_section(analyses)),
+        ("protocols", "Linear probe beside fine-tuning", protocols_section(analyses)),
+        ("scenes", "Detected boxes (Figure 3)", scenes_section(content["scenes"], split)),
         ("sampling", "A cloud and draws of it (Figure 4)", sampling_section(content["sampling"])),
         ("facts", "What was analysed", facts_section(analyses.facts)),
     ]
 
 
-def prefix_section(found: Predictability | None, charts: list[dict[str, Any]]) -> Html | None:
+def prefix_section(found: Predictability | None) -> Html | None:
     """R^2 in all, as a table; by token and by component, as charts."""
     if found is None:
         return None
@@ -49,21 +67,9 @@ def prefix_section(found: Predictability | None, charts: list[dict[str, Any]]) -
             tag("p", words.PREFIX, class_="prose"),
             tag("p", counted, class_="prose quiet"),
             scrolling(table(["predicted by", "R² in all"], rows, [1]), "R² in all"),
-            tag("div", [_chart("columns", index, one, _described(one)) for index, one in enumerate(charts)]),
+            tag("div", column_charts(found)),
         ]
     )
-
-
-def _described(spec: dict[str, Any]) -> str:
-    said = [
-        f"{one['name']}: {', '.join('none' if value is None else f'{value:.2f}' for value in one['y'])}"
-        for one in spec["series"]
-    ]
-    return f"{spec['title']}. {'; '.join(said)}"
-
-
-def _chart(kind: str, index: int, spec: dict[str, Any], description: str) -> Html:
-    return tag("figure", tag("figcaption", spec["title"]), plot(kind, index, description), class_="card wide-chart")
 
 
 def concepts_section(found: ConceptFigures | None, entries: list[dict[str, Any]]) -> Html | None:
@@ -88,12 +94,47 @@ def concepts_section(found: ConceptFigures | None, entries: list[dict[str, Any]]
             tag("p", figures, class_="prose"),
             tag("div", controls, class_="controls"),
             tag("p", id="attention-said", aria_live="polite", class_="quiet"),
-            plot("attention", 0, "A frame's cloud coloured by a concept's attention to its patches", "scene"),
+            viewer("attention", "A frame's cloud coloured by a concept's attention to its patches", "large"),
+            _scale(),
         ]
     )
 
 
-def features_section(found: FeatureMap | None, entries: list[dict[str, Any]]) -> Html | None:
+def _scale() -> Html:
+    """What the colours of attention mean."""
+    ends = [tag("span", "0"), tag("span", class_="ramp", aria_hidden="true"), tag("span", class_="scale-most")]
+    return tag("p", ends, class_="scale quiet")
+
+
+def captions_section(found: list[Caption]) -> Html | None:
+    """What the teacher's language model reads from the picture's prefix, and from the one predicted of the points."""
+    if not found:
+        return None
+    rows = [[one.frame, one.teacher, one.student] for one in found]
+    head = ["frame", "from the picture", "from the points alone"]
+    shown = scrolling(table(head, rows, class_="captions-table"), "Captions")
+    return join([tag("p", words.CAPTIONS, class_="prose"), shown])
+
+
+def neighbours_section(entries: list[dict[str, Any]]) -> Html | None:
+    """A held-out frame beside those of other scans whose features are most like its own."""
+    if not entries:
+        return None
+    head = tag("tr", [tag("th", text, scope="col") for text in ("", "frame", "cosine", "the teacher's words")])
+    listed = tag("table", tag("thead", head), tag("tbody"), id="neighbours-list")
+    return join(
+        [
+            tag("p", words.NEIGHBOURS, class_="prose"),
+            picker("neighbours", "Frame", entries),
+            viewer(
+                "neighbours", "A cloud and those most like it, side by side; the table below says the same", "large"
+            ),
+            scrolling(listed, "Nearest neighbours"),
+        ]
+    )
+
+
+def features_section(found: FeatureMap | None) -> Html | None:
     """The pictures side by side, and figures that no projection distorts."""
     if found is None:
         return None
@@ -111,64 +152,49 @@ def features_section(found: FeatureMap | None, entries: list[dict[str, Any]]) ->
         f"{len(found.labels):,} objects of {len(found.classes)} classes, of the test split. t-SNE: perplexity "
         f"{found.perplexity:.0f}, begun from the PCA, seed {found.seed}."
     )
-    charts = [
-        tag(
-            "figure",
-            tag("figcaption", one["title"]),
-            plot("maps", index, f"{one['title']}: objects coloured by class"),
-            class_="card map",
-        )
-        for index, one in enumerate(entries)
-    ]
     return join(
         [
             tag("p", words.FEATURES, class_="prose"),
             tag("p", counted, class_="prose quiet"),
             scrolling(table(head, rows, range(1, len(head))), "Figures of frozen features"),
-            tag("div", charts, class_="charts"),
+            toggles(map_series(found), shape=True),
+            tag("div", maps(found), class_="charts"),
         ]
     )
 
 
-def labels_section(analyses: Analyses, charts: list[dict[str, Any]]) -> Html | None:
+def labels_section(analyses: Analyses) -> Html | None:
     """Curves against the share of labels, and the same as tables."""
-    if not charts:
+    if not analyses.label_curves:
         return None
-    parts = [tag("p", words.LABELS, class_="prose")]
-    for index, (spec, found) in enumerate(zip(charts, analyses.label_curves, strict=True)):
+    parts = [tag("p", words.LABELS, class_="prose"), toggles(label_series(analyses.label_curves[0]))]
+    for found in analyses.label_curves:
         shares = sorted({share for figures in found.figures.values() for share in figures})
-        head = [found.title, *(f"{share:g} %" for share in shares)]
+        head = [found.title, *(f"{share:g} {found.axis}" for share in shares)]
         rows = [
             [init_name(init), *(figure_text(figures.get(share)) for share in shares)]
             for init, figures in found.figures.items()
         ]
-        parts.append(_chart("curves", index, spec, f"{spec['title']}, {spec['y']}; the table below says the same"))
+        parts.append(label_chart(found))
         parts.append(scrolling(table(head, rows, range(1, len(head))), f"{found.title} by share of labels"))
     return join(parts)
 
 
-def protocols_section(analyses: Analyses, charts: list[dict[str, Any]]) -> Html | None:
-    """A group of marks a protocol."""
-    if not charts:
+def protocols_section(analyses: Analyses) -> Html | None:
+    """A group of marks a protocol, and the same as a table."""
+    if not analyses.protocols:
         return None
-    cards = [
-        _chart("bars", index, {"title": f"{found.title}: {found.metric}, {found.unit}"}, _said(found.figures))
-        for index, found in enumerate(analyses.protocols)
+    cards = [join([protocol_chart(found), _protocol_table(found)]) for found in analyses.protocols]
+    return join([tag("p", words.PROTOCOLS, class_="prose"), tag("div", cards)])
+
+
+def _protocol_table(found: ProtocolFigures) -> Html:
+    inits = list(dict.fromkeys(init for figures in found.figures.values() for init in figures))
+    head = [found.title, *(init_name(init) for init in inits)]
+    rows = [
+        [protocol, *(figure_text(figures.get(init)) for init in inits)] for protocol, figures in found.figures.items()
     ]
-    return join([tag("p", words.PROTOCOLS, class_="prose"), tag("div", cards, class_="charts")])
-
-
-def _said(figures: dict[str, dict[str, list[float]]]) -> str:
-    return "; ".join(
-        f"{protocol}: {', '.join(f'{init_name(init)} {figure_text(values)}' for init, values in inits.items())}"
-        for protocol, inits in figures.items()
-    )
-
-
-def boxes_section(entries: list[dict[str, Any]], split: str) -> Html | None:
-    """The report's boxes in 3D, in the colours of the paper's Figure 3."""
-    section = detection_section(entries, split)
-    return None if section is None else join([tag("p", words.BOXES, class_="prose"), section])
+    return scrolling(table(head, rows, range(1, len(head))), f"{found.title} by protocol")
 
 
 def sampling_section(entries: list[dict[str, Any]]) -> Html | None:
@@ -190,7 +216,7 @@ def sampling_section(entries: list[dict[str, Any]]) -> Html | None:
             tag("h3", "Mean distance of all points to the nearest one drawn"),
             scrolling(table(head, rows, range(1, len(head))), "Distances to drawn points"),
             picker("sampling", "Frame", entries),
-            plot("sampling", 0, "A frame's cloud in full and draws of it, side by side", "scene"),
+            viewer("sampling", "A frame's cloud in full and draws of it, side by side", "large"),
         ]
     )
 

@@ -18,7 +18,7 @@ FEATURES = (
     "many dimensions in two mislead: t-SNE tells who is near whom and little of distances and gaps. So the table comes "
     "first. Nearest neighbours: each test object gets the class of its 20 nearest training objects, by a weighted "
     "vote. Silhouette: above 0 where classes keep to themselves, at most 1; for it and the pictures each feature is "
-    "standardised by the training split. Click a legend entry to hide a class."
+    "standardised by the training split. The buttons below hide classes."
 )
 LABELS = (
     "The metric on the test split after fine-tuning on a share of the labels. Lines are means over seeds, bands one "
@@ -29,7 +29,16 @@ PROTOCOLS = (
     "Linear probe: the backbone is frozen and only a linear layer is trained. Fine-tuning: all of it is trained. Small "
     "dots are seeds, the large mark is their mean, the whisker one standard deviation."
 )
-BOXES = "True boxes are green, predicted ones red. Rooms are evenly spaced over the split, chosen before anyone looked."
+CAPTIONS = (
+    "The teacher's frozen language model reads a prefix and says what is there: once the prefix that the teacher made "
+    "from the picture, once the one that the student predicts from the points. Frames are evenly spaced over the "
+    "held-out store."
+)
+NEIGHBOURS = (
+    "Held-out frames by the frozen backbone's features (mean and maximum of the tokens, less their mean over the "
+    "store): the one asked about on the left, then those of other scans most like it, by the cosine between features. "
+    "The words are read from the teacher's own prefix of each, which the backbone has not seen. Colour is height."
+)
 SAMPLING = (
     "Pre-training sees a fresh random draw of a frame's points in each epoch. Left, all points that the store keeps of "
     "the frame; beside them draws as the loader makes them. The panels turn together. The distance is the mean over "
