@@ -68,7 +68,8 @@ def root(page) -> dict[str, str]:
 def charts(page) -> list[bool]:
     """Of each chart, whether marks with a colour cover some of it."""
     return page.evaluate(
-        """[...document.querySelectorAll("svg.chart")].map((chart) => [...chart.querySelectorAll(".line, .mark *, .column")]
+        """[...document.querySelectorAll("svg.chart")]
+        .map((chart) => [...chart.querySelectorAll(".line, .mark *, .column")]
         .some((one) => { const box = one.getBoundingClientRect(), style = getComputedStyle(one);
           return box.width + box.height > 4 && (style.stroke !== "none" || style.fill !== "none"); }))"""
     )
