@@ -24,9 +24,9 @@ def test_everything_is_written(finished, stores, capsys):
     assert len(examples.attention) == 4 and len(examples.sampling) == 3 and not examples.detection
     assert examples.sampling[0].counts.tolist() == [64, 16]
     page = (out / "analyses.html").read_text(encoding="utf-8")
-    for name in ("prefix", "concepts", "features", "sampling", "facts"):
+    for name in ("prefix", "attention", "features", "sampling", "facts"):
         assert f'<section id="{name}"' in page
-    for name in ("labels", "protocols", "detection"):
+    for name in ("labels", "protocols", "scenes"):
         assert f'<section id="{name}"' not in page
 
 
