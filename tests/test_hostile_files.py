@@ -846,7 +846,7 @@ REQUIRED = {
 }
 JUSTIFIED = {
     ("interchange/command.py", "torch.save"): "a peer's code reads nothing else: text, tensors and dictionaries",
-    ("teachers/user.py", "exec_module"): "the class that a user names with --teacher FILE.py:CLASS is code",
+    ("user_code.py", "exec_module"): "what a user names as FILE.py:NAME is code",
     ("bench/sens.py", "exec_module"): "the owners' reader, which a user names to compare with",
     ("bench/peers.py", "import_module of a name that is computed"): "packages to compare with, by names written there",
     ("__init__.py", "import_module of a name that is computed"): "modules of the package's own, imported late",

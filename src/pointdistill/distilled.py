@@ -45,12 +45,18 @@ def read_finished(folder: str | Path) -> tuple[PretrainRecipe, dict]:
     """The recipe of a finished pre-training, and the whole of its run.json.
 
     Raises:
-        CheckpointError: no such run, an unfinished one, or one of another version's recipe.
+        CheckpointError: no such run, an unfinished one, one of another version's recipe, or of a method of a file of
+            the user's.
     """
     folder = Path(folder)
     if not (folder / "result.json").is_file() or not (folder / METHOD).is_file():
         raise CheckpointError(folder, "holds no finished pre-training", _REMEDY)
     run = read_json(folder / "run.json", _REMEDY)
+    code = run.get("code")
+    if isinstance(code, dict) and code.get("method"):  # nothing that a run's folder names is ever run
+        problem = f"its method, {code['method']}, is of a file of its owner's, {code.get('file')}"
+        remedy = "Its backbone alone can be used: embed --backbone, finetune and probe --init."
+        raise CheckpointError(folder, problem, remedy)
     try:
         return read_pretrain_recipe(run["recipe"]), {**run, "teacher": dict(run["teacher"])}
     except (KeyError, TypeError) as error:

@@ -20,11 +20,13 @@ from pointdistill.files import exclusive, read_json, write_json, write_text
 from pointdistill.labelled import kind_of, open_labelled
 from pointdistill.parallel import parallel_map, torch_threads, usable_cores
 from pointdistill.predictions import write_prediction
+from pointdistill.recipes.user import load_downstream_recipe
 from pointdistill.report.evaluation_page import write_evaluation_page
 from pointdistill.report.examples import Example, save_examples
 from pointdistill.report.figures import figure_table, in_words, print_figures
-from pointdistill.tasks.base import Splits, fingerprint
+from pointdistill.tasks.base import Splits, Task, fingerprint
 from pointdistill.tasks.saved import SavedModel, load_task_model, task_settings
+from pointdistill.user_code import UserCode, user_code
 
 PREDICTIONS = "predictions"
 _SHARES = 8
@@ -41,6 +43,7 @@ class Evaluation:
         split: which of its splits.
         out: folder for everything that is written.
         device: where to predict.
+        code: the user's own file whose recipe the model was trained by, where its task is from there.
     """
 
     run: Path
@@ -48,6 +51,7 @@ class Evaluation:
     split: str
     out: Path
     device: str = "cpu"
+    code: UserCode | None = None
 
 
 @dataclass
@@ -102,11 +106,16 @@ def run_evaluation(test: Evaluation, workers: int | None = None) -> dict[str, An
 
 
 def _opened(test: Evaluation) -> tuple[SavedModel, Any]:
-    saved, kind = load_task_model(test.run), kind_of(test.data)
+    saved, kind = load_task_model(test.run, _own(test.code)), kind_of(test.data)
     if kind != saved.task.store:
         problem = f"is a store of {kind}, the model in {test.run} is for {saved.task.store}"
         raise DataError(test.data, problem, "Name another store, or another model.")
     return saved, open_labelled(test.data, test.split, in_memory=False)
+
+
+def _own(code: UserCode | None) -> Task | None:
+    """The task of the user's own recipe."""
+    return load_downstream_recipe(code).task if code else None
 
 
 def _check(test: Evaluation, saved: SavedModel, split: Any) -> None:
@@ -139,6 +148,7 @@ def _described(test: Evaluation, saved: SavedModel, split: Any) -> dict[str, Any
         },
         "version": __version__,
         "trained_with": card.get("version"),
+        **({"code": test.code.described} if test.code else {}),
     }
 
 
@@ -200,7 +210,7 @@ def _confusions(rows: list[dict[str, Any]], most: int = 12) -> list[dict[str, An
     """The most frequent mistakes."""
     counts: dict[tuple[str, str], int] = {}
     for row in rows:
-        if row["true"] != row["predicted"]:
+        if {"true", "predicted"} <= row.keys() and row["true"] != row["predicted"]:
             pair = row["true"], row["predicted"]
             counts[pair] = counts.get(pair, 0) + 1
     ranked = sorted(counts.items(), key=lambda one: (-one[1], one[0]))[:most]
@@ -208,24 +218,37 @@ def _confusions(rows: list[dict[str, Any]], most: int = 12) -> list[dict[str, An
 
 
 def run_evaluation_command(
-    run: Path, data: Path, split: str | None, out: Path | None, workers: int | None, device: str
+    run: Path,
+    data: Path,
+    split: str | None,
+    out: Path | None,
+    workers: int | None,
+    device: str,
+    recipe: str | None = None,
 ) -> dict[str, Any] | None:
     """`pointdistill evaluate RUN`, alone or as one of the processes that torchrun started; prints one table.
 
     Args:
         split: None: the one that the model's recipe tests on.
+        recipe: FILE.py:NAME that the model was trained by, where its task is from there.
 
     Returns:
         The content of results.json with the folder; None where another process speaks.
     """
+    code = user_code(recipe, "--recipe") if recipe else None
+    if recipe and code is None:
+        raise PointdistillError(f"--recipe {recipe}: only a task of a file of your own needs it: FILE.py:NAME")
     if workers is not None and distributed.started_by_torchrun():
         raise PointdistillError("--workers: torchrun has started the processes already. Leave it out")
     if workers not in (None, 1) and device != "cpu":
         raise RecipeError(f"--workers {workers}: on {device} one process predicts, or torchrun starts several")
     distributed.require_device(device)
-    with distributed.processes(device) as own:
-        chosen: str = split or load_task_model(run).card.get("splits", ["test"])[-1]
-        test = Evaluation(run, data, chosen, out or run / f"evaluation-{chosen.replace('+', '-')}", own)
+    with distributed.processes(device) as own, code.telling("the recipe") if code else nullcontext():
+        card = load_task_model(run, _own(code)).card
+        chosen: str = split or card.get("splits", ["test"])[-1]
+        if code and code.described["sha256"] != (card.get("code") or {}).get("sha256"):
+            say(f"note: {code.file} is not what it was when {run} was trained")
+        test = Evaluation(run, data, chosen, out or run / f"evaluation-{chosen.replace('+', '-')}", own, code)
         content = run_evaluation(test, workers if device == "cpu" else 1)
         title = f"{in_words(content['task'])}, {chosen} split, in %"
         with answering():

@@ -1,6 +1,7 @@
 """A downstream recipe on a prepared store: from scratch or from pre-trained weights, trained, tested, written."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,11 +23,13 @@ from pointdistill.models.checkpoints import load_backbone, read_backbone_config
 from pointdistill.models.point_transformer import BackboneConfig
 from pointdistill.recipes.downstream import RECIPES
 from pointdistill.recipes.downstream.recipe import DownstreamRecipe
+from pointdistill.recipes.user import load_downstream_recipe, own_task
 from pointdistill.report.figures import figure_table, in_words, print_figures
 from pointdistill.seeding import torch_generator
 from pointdistill.tasks.base import Splits
 from pointdistill.tasks.classification import Classification
 from pointdistill.trackers import tracked
+from pointdistill.user_code import UserCode, user_code
 
 SCRATCH = "scratch"
 FEW_SHOT = "few-shot"
@@ -114,6 +117,7 @@ def run_finetuning(
     device: str = "cpu",
     report: Report = lambda done, total, note: None,
     say: Callable[[str], None] = lambda line: None,
+    code: UserCode | None = None,
 ) -> dict[str, Any]:
     """Fine-tune and test by a recipe, going on from the last checkpoint in `out`; a finished run is returned as it is.
 
@@ -130,6 +134,7 @@ def run_finetuning(
         device: where to train.
         report: called after every step.
         say: is told what a user should know.
+        code: the user's own file that the recipe is from, if it is: another content of it is another run.
 
     Returns:
         The content of result.json.
@@ -155,7 +160,21 @@ def run_finetuning(
         "init": _origin(init),
         "store": None if isinstance(data, Splits) else file_sha256(Path(data) / MANIFEST),
     }
-    return finetune(recipe.task, backbone, splits, config, seed, Path(out), report=report, device=device, card=card)
+    of_code = code.described if code else None
+    if of_code is not None:
+        card["code"] = {**of_code, "task": own_task(recipe.task)}
+    return finetune(
+        recipe.task,
+        backbone,
+        splits,
+        config,
+        seed,
+        Path(out),
+        report=report,
+        device=device,
+        card=card,
+        code=of_code["sha256"] if of_code else None,
+    )
 
 
 def _with_batches(recipe: DownstreamRecipe, batch_size: int | None) -> DownstreamRecipe:
@@ -216,15 +235,19 @@ def _origin(init: Path | Backbone | None) -> str | dict[str, Any]:
     }
 
 
-def named_recipe(name: str) -> DownstreamRecipe:
-    """The recipe of this name.
+def named_recipe(name: str) -> tuple[DownstreamRecipe, UserCode | None]:
+    """The recipe of this name, or that FILE.py:NAME is, and then the file.
 
     Raises:
         RecipeError: there is none; those that there are, are named.
+        DataError: an error in the file, or no recipe there.
     """
+    code = user_code(name, "recipe")
+    if code is not None:
+        return load_downstream_recipe(code), code
     if name not in RECIPES:
-        raise RecipeError(f"there is no recipe {name!r}. {choose(name, RECIPES)}")
-    return RECIPES[name]()
+        raise RecipeError(f"there is no recipe {name!r}. {choose(name, RECIPES)}; or FILE.py:NAME for one of your own")
+    return RECIPES[name](), None
 
 
 def run_named_finetuning(
@@ -241,7 +264,26 @@ def run_named_finetuning(
     track: Sequence[str] = (),
 ) -> dict[str, Any]:
     """`pointdistill finetune NAME`: train with a progress bar, print one table; the content of result.json."""
-    recipe = named_recipe(name)
+    recipe, code = named_recipe(name)
+    with code.telling("the recipe") if code else nullcontext():
+        return _run_recipe(recipe, code, data, init, out, epochs, batch_size, seed, labels, device, episodes, track)
+
+
+def _run_recipe(
+    recipe: DownstreamRecipe,
+    code: UserCode | None,
+    data: Path,
+    init: str,
+    out: Path | None,
+    epochs: int | None,
+    batch_size: int | None,
+    seed: int,
+    labels: int | None,
+    device: str,
+    episodes: Episodes | None,
+    track: Sequence[str],
+) -> dict[str, Any]:
+    name = recipe.name
     if (episodes is not None) != name.endswith(FEW_SHOT):
         needs = "needs --way and --shot" if episodes is None else "is not few-shot. Leave out --way and --shot"
         raise RecipeError(f"the recipe {name} {needs}")
@@ -265,7 +307,7 @@ def run_named_finetuning(
         if episodes is not None:
             result = run_few_shot(recipe, data, out, episodes, start, **settings)
         else:
-            result = run_finetuning(recipe, data, out, start, labels=labels, **settings)
+            result = run_finetuning(recipe, data, out, start, labels=labels, code=code, **settings)
     if episodes is not None:
         with answering():
             print_figures(_few_shot_title(result), figure_table(_few_shot_figures(result), "accuracy"), console)

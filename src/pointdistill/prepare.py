@@ -18,6 +18,7 @@ from pointdistill.datasets.axes import Axis
 from pointdistill.datasets.layouts import SCANNET, select
 from pointdistill.datasets.recording import Recording, bytes_of, is_upright
 from pointdistill.datasets.scannet.layout import terms_of_use as scannet_terms
+from pointdistill.datasets.user import UserReader
 from pointdistill.errors import PointdistillError
 from pointdistill.files import exclusive
 from pointdistill.parallel import parallel_map
@@ -32,6 +33,7 @@ from pointdistill.prepared_labels import (
     prepare_objects,
     prepare_part_shapes,
     prepare_scenes,
+    prepare_user_labels,
     sizes,
 )
 from pointdistill.scan_part import FrameSettings, ScanJob, part_path, prepare_scan
@@ -54,6 +56,7 @@ __all__ = [
     "prepare_part_shapes",
     "prepare_recordings",
     "prepare_scenes",
+    "prepare_user_labels",
     "sizes",
 ]
 
@@ -70,6 +73,7 @@ def prepare_frames(
     workers: int | None = None,
     executor: Executor | None = None,
     up_axis: Axis | None = None,
+    reader: UserReader | None = None,
 ) -> FrameStore:
     """Prepare the frames of a split of any data set of RGB-D recordings; see `prepare_recordings`.
 
@@ -77,8 +81,13 @@ def prepare_frames(
         root: its folder, in one of the layouts of docs/data.md.
         split: see `datasets.layouts.select`.
         up_axis: see `FrameSettings`.
+        reader: of the user's own, for a data set in another layout; made of `root`.
     """
     settings = FrameSettings(every=every, points=points, keep_images=keep_images, seed=seed, up_axis=up_axis)
+    if reader is not None:
+        source, found = f"{reader.name} {split}", reader.recordings(split)
+        code = {"reader": reader.code.described}
+        return prepare_recordings(found, out, teacher_factory, settings, source, workers, executor, also=code)
     chosen = select(root, split)
     if chosen.note:
         say(chosen.note)
@@ -96,6 +105,7 @@ def prepare_recordings(
     workers: int | None = None,
     executor: Executor | None = None,
     terms: str = "those of their owner",
+    also: dict[str, Any] | None = None,
 ) -> FrameStore:
     """Prepare recordings into a store at `out`, going on where an interrupted run was.
 
@@ -109,6 +119,7 @@ def prepare_recordings(
         workers: processes; the number of usable cores unless told. 1 works in this process.
         executor: another concurrent.futures executor to work on, for instance `cluster.cluster_executor`'s.
         terms: under whose terms of use the recordings are, for the manifest and the cards of what learns from them.
+        also: what else decides the frames, for the manifest.
 
     Returns:
         The store, opened with this teacher's targets.
@@ -122,6 +133,7 @@ def prepare_recordings(
     spec = TeacherSpec.of(teacher, teacher_factory)
     folder = targets.folder_of(out, spec.described())
     of_frames, of_targets = _claims(recordings, settings, source, terms, spec)
+    of_frames |= also or {}
     sizes = {recording.name: bytes_of(recording) for recording in recordings}
     up = _up(recordings, settings.up_axis)
     with exclusive(out):

@@ -19,9 +19,11 @@ from pointdistill.datasets.scannet.labels import read_label_map
 from pointdistill.datasets.scannet.layout import LABEL_TABLE, find_file, read_split, scan_folder
 from pointdistill.datasets.scannet.scenes import BOX_CLASSES, Scene, has_labels, read_scene
 from pointdistill.datasets.shapenetpart import PartSet, read_shapenetpart
+from pointdistill.datasets.user import UserReader, load_user_reader
 from pointdistill.errors import DataError
 from pointdistill.files import exclusive, is_plain, read_arrays, read_json, write_arrays, write_json
 from pointdistill.parallel import parallel_map
+from pointdistill.user_code import UserCode
 
 FORMAT = 1
 _SOURCES = "sources.json"
@@ -101,16 +103,34 @@ def prepare_scenes(
     root, out = Path(root), Path(out)
     names = {split: tuple(read_split(root, split)) for split in splits}
     label_map = read_label_map(find_file(root, LABEL_TABLE))
+    own = {} if tuple(box_classes) == BOX_CLASSES else {"box_classes": list(box_classes)}
+    return _prepare_scenes(
+        out,
+        names,
+        lambda split: partial(_prepare_scene, root, out, split != "test", label_map, tuple(box_classes)),
+        lambda scan: _fingerprint(scan_folder(root, scan)),
+        {"source": "scannet", **own},
+        workers,
+    )
+
+
+def _prepare_scenes(
+    out: Path,
+    names: dict[str, tuple[str, ...]],
+    work: Callable[[str], Callable[[str], None]],
+    fingerprint: Callable[[str], str],
+    settings: dict[str, Any],
+    workers: int | None,
+) -> SceneStore:
+    """Scenes of some splits by `work`, which gives for a split what writes one of its scans and pickles."""
     with exclusive(out):
-        own = {} if tuple(box_classes) == BOX_CLASSES else {"box_classes": list(box_classes)}
-        manifest.claim(out, {"format": FORMAT, "kind": "scenes", "source": "scannet", **own})
+        manifest.claim(out, {"format": FORMAT, "kind": "scenes", **settings})
         there = _manifest(out, "scenes") if (out / manifest.NAME).is_file() else {"splits": {}, "sources": {}}
-        sources = {scan: _fingerprint(scan_folder(root, scan)) for scans in names.values() for scan in scans}
+        sources = {scan: fingerprint(scan) for scans in names.values() for scan in scans}
         begun = _claim_sources(out, {**there["sources"], **_begun_sources(out)}, sources)
         for split, scans in names.items():
             missing = [scan for scan in scans if not (out / f"{scan}.npz").is_file()]
-            work = partial(_prepare_scene, root, out, split != "test", label_map, tuple(box_classes))
-            parallel_map(work, missing, f"preparing {split} scenes", workers)
+            parallel_map(work(split), missing, f"preparing {split} scenes", workers)
         content = {
             "format": FORMAT,
             "kind": "scenes",
@@ -214,6 +234,39 @@ def prepare_labels(
     if layout in layouts.OBJECTS:
         return prepare_objects(root, out, chosen, variant=variant)
     return prepare_part_shapes(root, out, chosen)
+
+
+def prepare_user_labels(
+    reader: UserReader, out: str | Path, splits: Sequence[str] = (), workers: int | None = None
+) -> SceneStore | ObjectStore:
+    """Parse the labelled data that a reader of the user's own knows, into scenes, objects or parts.
+
+    Args:
+        splits: which; all that it has unless told.
+
+    Raises:
+        DataError: no labelled data, no such split, what the reader gives is not what it should be, or a folder that was
+            prepared from other data or by another content of the reader's file.
+    """
+    out, there = Path(out), reader.splits()
+    absent = next((split for split in splits if split not in there), None)
+    if absent or not there:
+        problem = f"has no split {absent!r}" if absent else f"has no splits that {reader.code.name} finds"
+        raise DataError(reader.root, problem, f"Take one of {', '.join(there) or 'none'}.")
+    chosen, kind, settings = tuple(splits) or layouts.usual_order(there), reader.kind, {"reader": reader.code.described}
+    if kind == "scenes":
+        names = {split: reader.scans(split) for split in chosen}
+        work = partial(_prepare_user_scene, reader.code, reader.root, out)
+        return _prepare_scenes(out, names, lambda split: work, reader.fingerprint, settings, workers)
+    files = {split: reader.files(split) for split in chosen}
+    if kind == "parts":
+        return _prepare_shapes(reader.root, out, reader.part_set, files, {"kind": "parts", **settings})
+    read = partial(read_objects, reader.objects())
+    return _prepare_shapes(reader.root, out, read, files, {"kind": "objects", "up": "z", **settings})
+
+
+def _prepare_user_scene(code: UserCode, root: Path, out: Path, scan: str) -> None:
+    _save(out / f"{scan}.npz", load_user_reader(code, root).scene(scan))
 
 
 def sizes(store: SceneStore | ObjectStore) -> dict[str, int]:

@@ -31,9 +31,11 @@ from pointdistill.online_probe import ProbeSettings, open_probes
 from pointdistill.pretraining_cost import print_cost
 from pointdistill.recipes.named import pretraining_recipes
 from pointdistill.recipes.recipe import PretrainRecipe, as_json, first_stage, recipe_hash, with_optimisation
+from pointdistill.recipes.user import load_pretrain_recipe, own_method
 from pointdistill.store import FrameStore
 from pointdistill.tensors import load_tensors, save_tensors
 from pointdistill.trackers import tracked
+from pointdistill.user_code import UserCode, user_code
 
 _PAPER = "paper"
 """How the names of recipes begin that train on the paper's frames."""
@@ -51,9 +53,12 @@ def build_method(recipe: PretrainRecipe, store: FrameStore, statistics: TargetSt
 
     Raises:
         DataError: as `target_statistics`.
+        RecipeError: the recipe's method, one of the user's own, builds what cannot be trained.
     """
     backbone = PointTransformer(recipe.backbone)
-    return recipe.method.build(backbone, statistics or target_statistics(recipe, store))
+    method = recipe.method.build(backbone, statistics or target_statistics(recipe, store))
+    _require_method(method)
+    return method
 
 
 def target_statistics(recipe: PretrainRecipe, store: FrameStore) -> TargetStatistics | None:
@@ -150,6 +155,7 @@ def run_pretrain(
     device: str = "cpu",
     teacher: str | None = None,
     probes: ProbeSettings | None = None,
+    code: UserCode | None = None,
 ) -> dict:
     """Pre-train, going on from the last checkpoint in `out`; a finished run is returned as it is.
 
@@ -170,6 +176,7 @@ def run_pretrain(
         teacher: whose targets, where `data` holds those of several (`targets.choose`).
         probes: how the frozen backbone is probed along the way (`online_probe`); None: not at all. The weights do not
             depend on it, so a finished run is returned as it is, however it was probed.
+        code: the user's own file that the recipe is from, if it is: another content of it is another recipe.
 
     Returns:
         The content of result.json: steps, seconds, held-out figures, the curve; of a first stage, if any, all but the
@@ -183,7 +190,8 @@ def run_pretrain(
     """
     train_store, heldout_store = _stores(data, heldout, teacher)
     data_hashes = {"data": train_store.manifest_hash, "heldout": heldout_store and heldout_store.manifest_hash}
-    identity = recipe_hash(recipe, {**data_hashes, "permuted": permute_targets})
+    of_code = {"code": code.described["sha256"]} if code else {}
+    identity = recipe_hash(recipe, {**data_hashes, "permuted": permute_targets, **of_code})
     if (Path(out) / "result.json").exists():
         result = read_json(Path(out) / "result.json")
         _require_identity(Path(out), result, identity)
@@ -212,6 +220,8 @@ def run_pretrain(
         },
         "teacher": train_store.teacher,
     }
+    if code is not None:
+        card["code"] = {**code.described, "method": own_method(recipe)}
     loader = train_loader(recipe, train_store, device)
     if heldout_store is None:
         validation, kind = validation_loader(recipe, train_store, SEEN), "seen"
@@ -267,6 +277,17 @@ def run_pretrain(
             write_text(Path(out) / "model_card.md", model_card(card, result, distributed.ranks()))
         write_json(Path(out) / "result.json", result)
     return result
+
+
+def _require_method(method: Method) -> None:
+    """Raises RecipeError for what no loop can train: of use for methods of the user's own."""
+    name = type(method).__name__
+    if not isinstance(method, torch.nn.Module):
+        raise RecipeError(f"{name} is no torch.nn.Module: a method's build must return one (methods.base.Method)")
+    if not isinstance(method, Method):
+        raise RecipeError(f"{name} lacks backbone or validate, which pre-training asks a method for")
+    if method.backbone is not None and not isinstance(method.backbone, PointTransformer):
+        raise RecipeError(f"{name}.backbone is no PointTransformer. Keep the one that build was given")
 
 
 def _called(stage: str, report: Report) -> Report:
@@ -360,7 +381,7 @@ def _warn_of_heldout(train: FrameStore, heldout: FrameStore | None) -> None:
 def _named(name: str) -> PretrainRecipe:
     recipes = pretraining_recipes()
     if name not in recipes:
-        raise RecipeError(f"there is no recipe {name!r}. {choose(name, recipes)}")
+        raise RecipeError(f"there is no recipe {name!r}. {choose(name, recipes)}; or FILE.py:NAME for one of your own")
     return recipes[name]
 
 
@@ -382,16 +403,21 @@ def run_named_recipe(
     """`pointdistill pretrain NAME`, alone or as one of the processes that torchrun started; `estimate`: only what it
     would take.
 
+    Args:
+        name: of a recipe, or FILE.py:NAME.
+
     Returns:
         The content of result.json with the folder, or what it would take; None where another process speaks.
 
     Raises:
         RecipeError: as `run_pretrain`; for the paper's recipe also a store of other frames.
+        DataError: an error in the user's own file.
     """
     distributed.require_device(device)
-    with distributed.processes(device) as own:
-        recipe = _named(name)
-        if name.startswith(_PAPER):
+    code = user_code(name, "pretrain")
+    with distributed.processes(device) as own, code.telling("the recipe") if code else nullcontext():
+        recipe = load_pretrain_recipe(code) if code else _named(name)
+        if code is None and name.startswith(_PAPER):
             require_papers_store(recipe, FrameStore.open(data, teacher))
         _warn_of_heldout(*_stores(data, heldout, teacher))
         changes = {"epochs": epochs, "batch_size": batch_size}
@@ -407,7 +433,7 @@ def run_named_recipe(
             tracked(track if distributed.is_main() else (), out, settings),
             progress() as bars,
         ):
-            task = bars.add_task(f"pre-training, recipe {name}", total=None, note="")
+            task = bars.add_task(f"pre-training, recipe {recipe.name}", total=None, note="")
             result = run_pretrain(
                 recipe,
                 data,
@@ -417,6 +443,7 @@ def run_named_recipe(
                 device=own,
                 teacher=teacher,
                 probes=probes,
+                code=code,
             )
         say(f"{out / 'backbone.safetensors'}: {summary(result)}")
         return {"out": out, **result} if distributed.is_main() else None

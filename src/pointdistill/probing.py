@@ -1,6 +1,7 @@
 """What a frozen backbone's features hold, by a protocol that trains at most a linear model on them."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -73,7 +74,22 @@ def run_named_probe(
     name: str, data: Path, init: str, protocol: str, out: Path | None, seed: int, labels: int | None, device: str
 ) -> dict[str, Any]:
     """`pointdistill probe NAME`: print one table, and write it where asked; settings and figures."""
-    recipe = named_recipe(name)
+    recipe, code = named_recipe(name)
+    with code.telling("the recipe") if code else nullcontext():
+        return _run_recipe(recipe, name, data, init, protocol, out, seed, labels, device)
+
+
+def _run_recipe(
+    recipe: DownstreamRecipe,
+    name: str,
+    data: Path,
+    init: str,
+    protocol: str,
+    out: Path | None,
+    seed: int,
+    labels: int | None,
+    device: str,
+) -> dict[str, Any]:
     distributed.require_device(device)
     start = None if init == SCRATCH else Path(init)
     figures = run_probe(

@@ -14,7 +14,7 @@ from pointdistill.models.checkpoints import FILE_NAME as BACKBONE
 from pointdistill.models.checkpoints import load_backbone
 from pointdistill.prepared_labels import SceneStore, open_objects, open_part_shapes
 from pointdistill.store import FrameStore, frames_manifest
-from pointdistill.tasks.saved import CARD, load_task_model
+from pointdistill.tasks.saved import CARD, WEIGHTS, load_task_model
 from pointdistill.teachers.small import load_small_teacher
 from pointdistill.tensors import load_tensors
 
@@ -76,6 +76,12 @@ def _run(path: Path) -> Iterator[str]:
 def _model(path: Path) -> Iterator[str]:
     if not (path / CARD).is_file():
         yield f"{path}: a fine-tuning, not finished: the same finetune command goes on"
+        return
+    code = _object(path / CARD).get("code")
+    if isinstance(code, dict) and code.get("task"):
+        load_tensors(path / WEIGHTS)
+        yield f"{path}: a fine-tuned model, its task {code['task']} from a file of its owner's, {code.get('file')}"
+        yield f"  whole: weights can be read; evaluate {path} --recipe FILE.py:{code.get('name')} tests it"
         return
     saved = load_task_model(path)
     origin = f"of {saved.card['peer']}'s file {saved.card['file']}" if "peer" in saved.card else "a fine-tuned model"

@@ -20,6 +20,7 @@ from pointdistill.engine.optim import adam, adamw, backward, cosine_with_warmup,
 from pointdistill.engine.watch import FiniteWatch
 from pointdistill.errors import RecipeError, TrainingDiverged
 from pointdistill.files import read_json, write_json
+from pointdistill.losses import require_losses
 from pointdistill.models.backbone import Backbone
 from pointdistill.parallel import one_ahead
 from pointdistill.seeding import torch_generator
@@ -85,6 +86,7 @@ def finetune(
     report: Report = lambda done, total, note: None,
     device: str | torch.device = "cpu",
     card: dict[str, Any] | None = None,
+    code: str | None = None,
 ) -> Figures:
     """Train `task` from `backbone`'s weights on `data.train`, and test it once, at the end, on `data.test`.
 
@@ -103,6 +105,7 @@ def finetune(
         report: called after every step; on another device than the CPU the loss it tells of is now and then renewed.
         device: where to train.
         card: what model.json shall say besides.
+        code: hash of the user's own file that the task is from, if it is: another file is another run.
 
     Returns:
         What result.json holds: task, metric, value (the main figure on the test split), test, curve, best (the curve's
@@ -117,7 +120,7 @@ def finetune(
         DataError: data that the task cannot use.
     """
     out = Path(out)
-    identity = run_identity(task, backbone, data, config, seed)
+    identity = run_identity(task, backbone, data, config, seed, code)
     finished = _finished(out, identity)
     if finished is not None:
         report(config.steps, config.steps, "done before")
@@ -161,7 +164,7 @@ def finetune(
                 set_learning_rate(optimizer, learning_rate_factor(config, step))
                 model.train()
                 _seed_step(seed, step)
-                losses = task.loss(model, to_device(batch, device))
+                losses = require_losses(task.loss(model, to_device(batch, device)), f"{type(task).__name__}.loss")
                 watch.see(step, losses.total.detach(), backward(losses.total, model, config.clip or None))
                 optimizer.step()
                 done = step + 1
@@ -209,10 +212,12 @@ def learning_rate_factor(config: FinetuneConfig, step: int) -> float:
     )
 
 
-def run_identity(task: Task, backbone: Backbone, data: Splits, config: FinetuneConfig, seed: int) -> str:
+def run_identity(
+    task: Task, backbone: Backbone, data: Splits, config: FinetuneConfig, seed: int, code: str | None = None
+) -> str:
     """A hash of all that decides a run's result: task, settings, seed, starting weights and data."""
     weights = fingerprint([backbone.config, *backbone.state_dict().values()])
-    settings = {"task": task_settings(task), "config": asdict(config), "seed": seed}
+    settings = {"task": task_settings(task), "config": asdict(config), "seed": seed} | ({"code": code} if code else {})
     text = json.dumps([settings, weights, fingerprint(data)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

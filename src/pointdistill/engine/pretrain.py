@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -20,8 +20,8 @@ from pointdistill.engine.checkpoint import previous, resume, save_checkpoint, wh
 from pointdistill.engine.log import Report, RunLog, read_log
 from pointdistill.engine.optim import adamw, backward, cosine_with_warmup, set_learning_rate
 from pointdistill.engine.watch import FiniteWatch
-from pointdistill.errors import TrainingDiverged
-from pointdistill.losses import Losses
+from pointdistill.errors import RecipeError, TrainingDiverged
+from pointdistill.losses import Losses, require_losses
 from pointdistill.methods.base import Batches, Draw, Method
 from pointdistill.models.point_transformer import PointTransformer
 
@@ -238,7 +238,7 @@ def gradients(
         autocast: in which the losses are computed.
     """
     with autocast or nullcontext():
-        losses = run(batch, draw)
+        losses = require_losses(run(batch, draw), type(module).__name__)
     norm = backward(losses.total * share, module, clip)
     return losses.over_all(share), norm
 
@@ -255,8 +255,15 @@ def _require_finite(bad: tuple[int, float, float] | None, out: Path) -> None:
 
 def _validate(method: Method, module: torch.nn.Module, batches: Batches, device: str, kind: str) -> dict[str, float]:
     module.eval()
-    figures = method.validate(batch.to(device) for batch in batches.epoch(0))
+    figures = _require_figures(method.validate(batch.to(device) for batch in batches.epoch(0)), type(method).__name__)
     return {f"{kind}_{name}": value for name, value in _measured(figures).items()}
+
+
+def _require_figures(found: Any, owner: str) -> dict[str, float]:
+    """Raises RecipeError where a method's `validate` returned no figures."""
+    if not isinstance(found, dict) or not all(isinstance(value, int | float) for value in found.values()):
+        raise RecipeError(f"{owner}.validate returned {str(found)[:80]}. Return a dictionary of numbers (float)")
+    return {str(name): float(value) for name, value in found.items()}
 
 
 def _measured(figures: dict[str, float]) -> dict[str, float]:

@@ -52,10 +52,12 @@ class TargetStatistics(NamedTuple):
     """Its standard deviation."""
 
 
+@runtime_checkable
 class MethodConfig(Protocol):
     """Settings of a method, a frozen dataclass: what a recipe names.
 
-    A recipe read back from JSON knows its method by the names of these settings alone: no two methods have the same.
+    A recipe read back from JSON knows its method by the names of these settings alone: no two of the package's methods
+    have the same. One in a file of the user's own (`recipes.user`) is not read back.
     """
 
     learns_from_teacher: ClassVar[bool]

@@ -9,6 +9,7 @@ import numpy as np
 from pointdistill.datasets.modelnet40 import ObjectSet
 from pointdistill.datasets.scannet import Scene
 from pointdistill.datasets.shapenetpart import PartSet
+from pointdistill.errors import RecipeError
 from pointdistill.predictions.boxes import write_boxes
 from pointdistill.predictions.clouds import write_coloured_scene, write_labelled_scene, write_labelled_shape
 from pointdistill.predictions.examples import detection_example, evenly, part_example, segmentation_example
@@ -46,7 +47,17 @@ def write_prediction(task: Task, split: Any, piece: int, prediction: Any, folder
         return _shapes(task, split, piece, prediction, folder)
     if isinstance(task, Classification):
         return Written(_objects(task, split, piece, prediction))
-    raise TypeError(f"no way to write predictions of {type(task).__name__}")
+    return Written(_own_rows(task, split, piece, prediction, folder))
+
+
+def _own_rows(task: Any, split: Any, piece: int, prediction: Any, folder: Path) -> list[dict[str, Any]]:
+    """What a task of the user's own leaves: files, if its method `write` makes any, and the rows that this returns."""
+    if not hasattr(task, "write"):
+        return []
+    rows = task.write(split, piece, prediction, folder)
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise RecipeError(f"{type(task).__name__}.write returned {type(rows).__name__}. Return a list of dictionaries")
+    return rows
 
 
 def _room(task: Detection, scene: Scene, found: Detections, folder: Path, shown: bool) -> Written:

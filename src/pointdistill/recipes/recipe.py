@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pointdistill.augment import Augmentation
 from pointdistill.engine.pretrain import PretrainConfig
 from pointdistill.errors import RecipeError
+from pointdistill.methods.base import MethodConfig
 from pointdistill.methods.cross_point import CrossPointConfig
 from pointdistill.methods.depth_contrast import DepthContrastConfig
 from pointdistill.methods.distill import DistillConfig
@@ -70,7 +71,7 @@ class PretrainRecipe:
         name: what it is called.
         teacher: whose targets it learns from, "none" where it needs none.
         backbone: what is trained.
-        method: how.
+        method: how; another than the package's own is that of a file of the user's (`recipes.user`).
         frames: on what.
         engine: optimisation.
         first: optimisation of what the method needs trained before, on the same frames: Point-BERT's tokenizer
@@ -80,7 +81,7 @@ class PretrainRecipe:
     name: str
     teacher: str
     backbone: BackboneConfig
-    method: AnyMethod
+    method: AnyMethod | MethodConfig
     frames: FrameRecipe
     engine: PretrainConfig
     first: PretrainConfig | None = None

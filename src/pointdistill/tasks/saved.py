@@ -59,8 +59,12 @@ def save_task_model(folder: Path, task: Task, facts: Facts, model: TaskModel, ca
     write_json(folder / CARD, {**described, **card})
 
 
-def load_task_model(folder: str | Path) -> SavedModel:
+def load_task_model(folder: str | Path, own: Task | None = None) -> SavedModel:
     """Read a finished fine-tuning back; no data are needed.
+
+    Args:
+        own: the task as the user's own file has it, for a run whose task is not one of the package's: its class is
+            taken, its settings are those in model.json. Nothing that model.json names is ever run.
 
     Raises:
         CheckpointError: no such run, an unfinished one, one of another version's settings, or a damaged one.
@@ -70,8 +74,17 @@ def load_task_model(folder: str | Path) -> SavedModel:
     if not path.is_file() or not (folder / WEIGHTS).is_file():
         raise CheckpointError(folder, "holds no finished fine-tuning", _REMEDY)
     card = read_json(path, _REMEDY)
+    kinds = TASKS if own is None else (type(own),)
+    code = card.get("code") or {}
+    if code.get("task") and own is None:
+        problem = f"its task, {code['task']}, is of a file of its owner's, {code.get('file')}"
+        remedy = f"Name it: pointdistill evaluate {folder} --recipe FILE.py:{code.get('name')}"
+        raise CheckpointError(path, problem, remedy)
+    if own is not None and own.name != card.get("task"):
+        problem = f"is of the task {card.get('task')!r}, that of the recipe is {own.name!r}"
+        raise CheckpointError(path, problem, "Name the recipe that it was trained by")
     try:
-        kind = {known.name: known for known in TASKS}[card["task"]]
+        kind = {known.name: known for known in kinds}[card["task"]]
         settings = {name: value for name, value in card["settings"].items() if name != "name"}
         task = read_typed(kind, settings)
         config = read_typed({known.__name__: known for known in BACKBONES}[card["architecture"]], card["backbone"])

@@ -1,11 +1,6 @@
 """A teacher class in a file of the user's own: found by path in every worker process, and checked before it teaches."""
 
-import hashlib
-import importlib.util
-import sys
-import traceback
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -15,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from pointdistill.errors import DataError, PointdistillError
+from pointdistill.user_code import is_own, load_module, raised
 
 _MEMBERS = ("identity", "weights_hash", "target_shape", "targets")
 _REMEDY = "Mend the file (docs/teacher.md shows a whole one)."
@@ -56,7 +52,7 @@ class UserTeacher:
         except PointdistillError:
             raise
         except Exception as error:
-            raise _raised(self.path, f"{self.name}.targets", error) from error
+            raise raised(self.path, f"{self.name}.targets", error, _REMEDY) from error
         if isinstance(found, np.ndarray) and found.dtype.kind == "f":
             found = torch.from_numpy(np.ascontiguousarray(found, np.float32))
         if not isinstance(found, Tensor) or not found.is_floating_point():
@@ -91,50 +87,19 @@ def load_user_teacher(path: str, name: str) -> UserTeacher:
             is no teacher.
     """
     file = Path(path).expanduser().absolute()
-    module = _module(file)
+    module = load_module(file, _REMEDY)
     made = getattr(module, name, None)
     if not isinstance(made, type):
-        there = [key for key, value in vars(module).items() if _is_own_class(value, module)]
+        there = [key for key, value in vars(module).items() if isinstance(value, type) and is_own(value, module)]
         raise DataError(file, f"has no class {name}", f"It has {', '.join(there) or 'none'}. {_REMEDY}")
     try:
         teacher = made()
     except PointdistillError:
         raise
     except Exception as error:
-        raise _raised(file, f"{name}()", error) from error
+        raise raised(file, f"{name}()", error, _REMEDY) from error
     return UserTeacher(teacher, file)
-
-
-def _module(file: Path) -> ModuleType:
-    name = f"pointdistill_teacher_{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
-    if name in sys.modules:
-        return sys.modules[name]
-    if not file.is_file():
-        raise DataError(file, "no such file", "Name a Python file and a class in it: FILE.py:CLASS.")
-    spec = importlib.util.spec_from_file_location(name, file)
-    assert spec is not None and spec.loader is not None  # the name ends in .py
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[name]
-        raise _raised(file, "loading it", error) from error
-    return module
-
-
-def _raised(file: Path, what: str, error: Exception) -> DataError:
-    """The user's own exception as one line, with the last line of their file that it went through."""
-    lines = [entry.lineno for entry in traceback.extract_tb(error.__traceback__) if Path(entry.filename) == file]
-    if isinstance(error, SyntaxError) and error.filename == str(file):
-        lines.append(error.lineno)
-    place = f"line {lines[-1]}" if lines else None
-    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return DataError(file, f"{what} raised {said.rstrip('.')}", _REMEDY, place)
 
 
 def _positive(size: object) -> bool:
     return isinstance(size, int | np.integer) and not isinstance(size, bool) and bool(size > 0)
-
-
-def _is_own_class(value: object, module: ModuleType) -> bool:
-    return isinstance(value, type) and value.__module__ == module.__name__

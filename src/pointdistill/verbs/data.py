@@ -11,6 +11,7 @@ from pointdistill.verbs.arguments import Axis, Outcome, Positional, arg, at_leas
 
 if TYPE_CHECKING:
     from pointdistill.store import FrameStore
+    from pointdistill.user_code import UserCode
 
 
 def world(
@@ -57,6 +58,7 @@ def prepare(
     scheduler: str | None = None,
     up: Axis | None = None,
     variant: str | None = None,
+    reader: str | None = None,
 ):
     """Walk RGB-D recordings, run the frozen teacher once a frame, write a store of clouds and targets.
 
@@ -65,8 +67,8 @@ def prepare(
     clouds without targets, for recipes that reconstruct.
 
     Args:
-        data: folder of the data set: ScanNetV2, TUM RGB-D, 7-Scenes, Redwood or Open3D, or one with recording.json;
-            with --labels ScanNetV2, ModelNet40, ScanObjectNN or ShapeNetPart; ShapeNet-55.
+        data: folder of the data set: ScanNetV2, TUM RGB-D, 7-Scenes, Redwood or Open3D, or one with recording.json (any
+            other: --reader); with --labels ScanNetV2, ModelNet40, ScanObjectNN or ShapeNetPart; ShapeNet-55.
         out: folder of the store.
         labels: the labelled data of the folder instead of its recordings.
         split: which split list to take recordings from, default train; `all` takes every recording. A folder without
@@ -82,24 +84,29 @@ def prepare(
             DATA, OUT and the teacher under the same paths.
         up: the axis of the recordings' world that points up, where they do not say so; poses are turned to have z up.
         variant: of ScanObjectNN: obj_only, obj_bg or pb_t50_rs, with --labels.
+        reader: FILE.py:CLASS, a class of your own that reads DATA, whatever its layout (docs/own-data.md).
     """
     from contextlib import nullcontext
 
     from pointdistill.cluster import cluster_executor
+    from pointdistill.datasets.user import load_user_reader
     from pointdistill.prepare import prepare_frames
     from pointdistill.prepare_shapes import holds_shapes, prepare_shapes
     from pointdistill.teachers.named import teacher_factory
+    from pointdistill.user_code import user_code
 
     at_least(1, every=every, points=points, keep_images=keep_images, workers=workers)
+    code = user_code(reader, "--reader") if reader else None
+    if reader and code is None:
+        raise PointdistillError(f"--reader {reader}: name a class in a Python file: FILE.py:CLASS")
     if labels:
-        return _prepare_labels(
-            data, out, split, workers, variant, teacher=teacher, keep_images=keep_images, up=up, scheduler=scheduler
-        )
+        of_frames = {"teacher": teacher, "keep_images": keep_images, "up": up, "scheduler": scheduler}
+        return _prepare_labels(data, out, split, workers, variant, code, **of_frames)
     if variant:
         raise PointdistillError("--variant belongs to --labels. Leave it out")
     if len(split) > 1:
         raise PointdistillError("several --split belong to --labels; recordings are prepared a split a store")
-    if holds_shapes(data):
+    if code is None and holds_shapes(data):
         _refuse("Leave it out for shapes", teacher=teacher, keep_images=keep_images, up=up, scheduler=scheduler)
         return _frames(prepare_shapes(data, out, split[0] if split else "train", points))
     if scheduler and workers:
@@ -119,17 +126,30 @@ def prepare(
             workers=workers,
             executor=executor,
             up_axis=up,
+            reader=load_user_reader(code, data) if code else None,
         )
     return _frames(store)
 
 
 def _prepare_labels(
-    data: Path, out: Path, splits: tuple[str, ...], workers: int | None, variant: str | None, **of_frames: object
+    data: Path,
+    out: Path,
+    splits: tuple[str, ...],
+    workers: int | None,
+    variant: str | None,
+    code: "UserCode | None",
+    **of_frames: object,
 ) -> dict[str, Any]:
-    from pointdistill.prepare import in_words, prepare_labels, sizes
+    from pointdistill.datasets.user import load_user_reader
+    from pointdistill.prepare import in_words, prepare_labels, prepare_user_labels, sizes
 
     _refuse("Leave it out with --labels", **of_frames)
-    store = prepare_labels(data, out, splits, workers, variant)
+    if code is None:
+        store = prepare_labels(data, out, splits, workers, variant)
+    elif variant:
+        raise PointdistillError("--variant is of ScanObjectNN, which --reader does not read. Leave one out")
+    else:
+        store = prepare_user_labels(load_user_reader(code, data), out, splits, workers)
     say(f"{store.path}: {in_words(store)}")
     return {"out": store.path, "kind": store.kind, "splits": sizes(store)}
 

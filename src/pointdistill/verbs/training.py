@@ -58,6 +58,7 @@ def pretrain(
             -input: where the mask is) it is Table 6's. With -point-mae, -point-bert, -mask-point, -occo, -cross-point,
             -point-contrast or -depth-contrast it is another method on the same frames; `point-mae-shapenet55` and its
             like learn from shapes, and need no targets. All of them: docs/reproduce.md; an unknown one lists them.
+            FILE.py:NAME is one of your own, with a method of your own or not (docs/own-method.md).
         data: store written by `prepare`.
         out: folder of log, checkpoints and backbone.safetensors.
         heldout: store of other scans, for the held-out R^2; without it figures are of some frames trained on.
@@ -104,7 +105,8 @@ def finetune(
     """Train a downstream task by a named recipe, test it, print one table; goes on from the last checkpoint in OUT.
 
     Args:
-        recipe: the name of a recipe (docs/downstream.md); an unknown one lists them.
+        recipe: the name of a recipe (docs/downstream.md); an unknown one lists them. FILE.py:NAME is one of your own,
+            with a task of your own or not (docs/own-task.md).
         data: store written by `prepare --labels`.
         init: scratch, or weights to start from: backbone.safetensors, the folder of a pre-training or of `convert`.
         out: folder of log, checkpoint, model and result; default finetuned-RECIPE.
@@ -144,7 +146,7 @@ def probe(
     """Say what a frozen backbone's features hold: train at most a linear model on them, print one table.
 
     Args:
-        recipe: the name of a recipe (docs/downstream.md), for its task, patches and splits.
+        recipe: the name of a recipe (docs/downstream.md), or FILE.py:NAME, for its task, patches and splits.
         data: store written by `prepare --labels`.
         init: scratch, or the backbone: backbone.safetensors, the folder of a pre-training or of `convert`.
         protocol: linear for every task; the others for classification (svm: extra eval).
@@ -167,6 +169,7 @@ def evaluate(
     out: Path | None = None,
     workers: int | None = None,
     device: str = "cpu",
+    recipe: str | None = None,
 ):
     """Test a fine-tuned model: print one table, write results.json, predictions as files, and a page.
 
@@ -179,11 +182,12 @@ def evaluate(
         out: folder for everything that is written; default RUN/evaluation-SPLIT.
         workers: local processes; default the usable cores.
         device: where to predict, for instance cuda (of several processes, each takes a GPU).
+        recipe: FILE.py:NAME that the model was trained by, where its task is from a file of your own.
     """
     from pointdistill.evaluation import run_evaluation_command
 
     at_least(1, workers=workers)
-    return run_evaluation_command(run, data, split, out, workers, device)
+    return run_evaluation_command(run, data, split, out, workers, device, recipe)
 
 
 def analyse(
