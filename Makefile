@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install install-dev quickstart test test-offline test-long torture dist lint locks audit clean
+.PHONY: install install-dev quickstart test test-offline test-long torture dist docs lint locks audit clean
 
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
@@ -63,6 +63,10 @@ dist: install-dev
 	$(BIN)/python -c "import sys; sys.path.insert(0, 'backend'); import reproducible as r; r.build_sdist('dist'); \
 		r.build_wheel('dist')"
 	cd dist && sha256sum *.whl *.tar.gz
+
+# The documentation's site in build/site: warnings, and links that lead nowhere, are errors.
+docs: install-dev
+	$(BIN)/python backend/docs_site.py
 
 lint: install-dev
 	$(BIN)/ruff check src tests benchmarks backend

@@ -34,6 +34,25 @@ def example(page: str) -> tuple[str, str]:
     return blocks[0][1], blocks[0][0]
 
 
+def write_data(root: Path) -> None:
+    """Data in the layout that own-data.md makes up."""
+    generator = np.random.default_rng(0)
+    for number in range(2):
+        place = root / "recordings" / f"room{number}"
+        place.mkdir(parents=True)
+        (place / "camera.json").write_text('{"width": 24, "height": 18, "focal": 20.0}')
+        np.save(place / "poses.npy", np.tile(np.eye(4), (4, 1, 1)))
+        for frame in range(4):
+            Image.fromarray(generator.integers(0, 255, (18, 24, 3), np.uint8)).save(place / f"{frame:04d}.jpg")
+            np.save(place / f"{frame:04d}.npy", generator.uniform(1, 3, (18, 24)).astype(np.float32))
+    for split in ("train", "val", "test"):
+        for label, stretch in {"mug": (1, 1, 1), "plate": (1, 0.1, 1)}.items():
+            place = root / "objects" / split / label
+            place.mkdir(parents=True)
+            for number in range(2):
+                np.save(place / f"{number}.npy", generator.normal(size=(256, 3)) * stretch)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Where a user works: the examples' files, and data in no layout that the package knows."""
@@ -41,22 +60,9 @@ def folder(tmp_path_factory):
     for page in ("own-data.md", "own-method.md", "own-task.md", "own-teacher.md"):
         name, text = example(page)
         (folder / name).write_text(text)
-    generator = np.random.default_rng(0)
-    for number in range(2):
-        place = folder / "DATA" / "recordings" / f"room{number}"
-        place.mkdir(parents=True)
-        (place / "camera.json").write_text('{"width": 24, "height": 18, "focal": 20.0}')
-        np.save(place / "poses.npy", np.tile(np.eye(4), (4, 1, 1)))
-        for frame in range(4):
-            Image.fromarray(generator.integers(0, 255, (18, 24, 3), np.uint8)).save(place / f"{frame:04d}.jpg")
-            np.save(place / f"{frame:04d}.npy", generator.uniform(1, 3, (18, 24)).astype(np.float32))
+    write_data(folder / "DATA")
+    (folder / "DATA/recordings/room1/0002.npy").unlink()
     (folder / "DATA/recordings/room1/0003.npy").write_bytes(b"not an array")
-    for split in ("train", "val", "test"):
-        for label, stretch in {"mug": (1, 1, 1), "plate": (1, 0.1, 1)}.items():
-            place = folder / "DATA" / "objects" / split / label
-            place.mkdir(parents=True)
-            for number in range(2):
-                np.save(place / f"{number}.npy", generator.normal(size=(256, 3)) * stretch)
     return folder
 
 
@@ -68,7 +74,6 @@ def inside(folder, monkeypatch):
 
 def store_of(folder: Path) -> Path:
     """The frames of the data, prepared by the user's reader, in two processes, with the user's teacher."""
-    (folder / "DATA/recordings/room1/0002.npy").unlink(missing_ok=True)
     reader, teacher = ["--reader", "my_data.py:MyData"], ["--teacher", "my_teacher.py:MyTeacher"]
     cli.main(["prepare", "DATA", "store", *reader, *teacher, "--every", "1", "--points", "256", "--workers", "2"])
     return folder / "store"
