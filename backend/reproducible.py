@@ -77,7 +77,7 @@ def _pack_wheel(path: Path) -> None:
         for name in sorted(members, key=lambda name: (".dist-info/" in name, name)):
             info = zipfile.ZipInfo(name, when)
             info.compress_type, info.create_system, info.external_attr = zipfile.ZIP_DEFLATED, 3, 0o100644 << 16
-            archive.writestr(info, members[name], compresslevel=9)
+            archive.writestr(info, members[name], compresslevel=6)
     path.write_bytes(packed.getvalue())
 
 
@@ -86,7 +86,7 @@ def _pack_sdist(path: Path) -> None:
     packed = io.BytesIO()
     with (
         tarfile.open(path) as source,
-        gzip.GzipFile("", "wb", compresslevel=9, fileobj=packed, mtime=_seconds()) as zipped,
+        gzip.GzipFile("", "wb", compresslevel=6, fileobj=packed, mtime=_seconds()) as zipped,
         tarfile.open(mode="w", fileobj=zipped, format=tarfile.PAX_FORMAT) as target,
     ):
         for member in sorted(source.getmembers(), key=lambda member: member.name):

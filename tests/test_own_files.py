@@ -110,7 +110,7 @@ def test_a_method(inside, capsys):
     assert "is of a file of its owner's, my_method.py. Its backbone alone can be used" in capsys.readouterr().err
 
 
-def test_another_content_is_another_recipe(inside, monkeypatch):
+def test_another_content_is_another_recipe(inside):
     store_of(inside)
     other = inside / "other.py"
     other.write_text((inside / "my_method.py").read_text())
@@ -131,16 +131,27 @@ def test_a_task(inside, capsys):
     with pytest.raises(SystemExit):
         cli.main(["evaluate", "counter", "--data", "labelled"])
     assert "evaluate counter --recipe FILE.py:recipe" in capsys.readouterr().err
-    for out, workers in (("one", "1"), ("two", "2")):
-        options = ["--recipe", "my_task.py:recipe", "--out", out, "--workers", workers]
-        cli.main(["evaluate", "counter", "--data", "labelled", *options])
-    one, two = (json.loads((inside / out / "results.json").read_text()) for out in ("one", "two"))
-    assert one == two and 0 <= one["value"] <= 1 and one["code"]["file"] == "my_task.py"
+    options = ["--recipe", "my_task.py:recipe", "--out", "one", "--workers", "1"]
+    cli.main(["evaluate", "counter", "--data", "labelled", *options])
+    results = json.loads((inside / "one" / "results.json").read_text())
+    assert 0 <= results["value"] <= 1 and results["code"]["file"] == "my_task.py"
     with (inside / "one" / "predictions.csv").open() as file:
         assert [row["room"] for row in csv.DictReader(file)] == [room.name for room in rooms["test"]]
     assert "counting" in (inside / "one" / "index.html").read_text().lower()
     cli.main(["doctor", "counter"])
     assert "its task Counting from a file of its owner's" in capsys.readouterr().out
+
+
+@pytest.mark.long
+def test_a_task_in_several_processes(inside, capsys):
+    """Each loads the file by itself, and the bits are the same."""
+    if not (inside / "counter").is_dir():
+        test_a_task(inside, capsys)
+    options = ["--data", "labelled", "--recipe", "my_task.py:recipe"]
+    for out, workers in (("alone", "1"), ("several", "2")):
+        cli.main(["evaluate", "counter", *options, "--out", out, "--workers", workers])
+    alone, several = ((inside / out / "results.json").read_bytes() for out in ("alone", "several"))
+    assert alone == several
 
 
 ROOMS = {"train": (0, 1, 2), "val": (3,), "test": (4, 5)}
