@@ -110,6 +110,7 @@ def _is_file_name(text: str) -> bool:
         "jsonl",
         "npy",
         "npz",
+        "csv",
         "bin",
         "safetensors",
         "html",

@@ -18,7 +18,7 @@ from pointdistill.datasets.axes import Axis
 from pointdistill.datasets.layouts import SCANNET, select
 from pointdistill.datasets.recording import Recording, bytes_of, is_upright
 from pointdistill.datasets.scannet.layout import terms_of_use as scannet_terms
-from pointdistill.datasets.user import UserReader
+from pointdistill.datasets.user import UserReader, load_user_reader
 from pointdistill.errors import PointdistillError
 from pointdistill.files import exclusive
 from pointdistill.parallel import parallel_map
@@ -47,6 +47,7 @@ __all__ = [
     "ObjectStore",
     "SceneStore",
     "in_words",
+    "load_user_reader",
     "open_objects",
     "open_part_shapes",
     "open_scenes",

@@ -89,8 +89,7 @@ def prepare(
     from contextlib import nullcontext
 
     from pointdistill.cluster import cluster_executor
-    from pointdistill.datasets.user import load_user_reader
-    from pointdistill.prepare import prepare_frames
+    from pointdistill.prepare import load_user_reader, prepare_frames
     from pointdistill.prepare_shapes import holds_shapes, prepare_shapes
     from pointdistill.teachers.named import teacher_factory
     from pointdistill.user_code import user_code
@@ -140,8 +139,7 @@ def _prepare_labels(
     code: "UserCode | None",
     **of_frames: object,
 ) -> dict[str, Any]:
-    from pointdistill.datasets.user import load_user_reader
-    from pointdistill.prepare import in_words, prepare_labels, prepare_user_labels, sizes
+    from pointdistill.prepare import in_words, load_user_reader, prepare_labels, prepare_user_labels, sizes
 
     _refuse("Leave it out with --labels", **of_frames)
     if code is None:
