@@ -137,6 +137,7 @@ REACHED = {
     "cluster.py": {"asyncio", "distributed"},  # --scheduler: the address that the user gives
     "distributed.py": {"torch.distributed"},  # torchrun: the addresses that it gives
     "teachers/pretrained.py": {"transformers"},  # OWNER/NAME on the model hub
+    "trackers.py": {"wandb"},  # --track wandb: where its user's settings send a run
 }
 TOLD = {
     "datasets/scannet/labels.py": {"http://www.scan-net.org"},
