@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 import build_labelled
+import pointdistill
 import task_samples
 from pointdistill import cli
 from pointdistill.errors import CheckpointError, PointdistillError, RecipeError
@@ -138,6 +139,8 @@ def test_a_task(inside, capsys):
     with (inside / "one" / "predictions.csv").open() as file:
         assert [row["room"] for row in csv.DictReader(file)] == [room.name for room in rooms["test"]]
     assert "counting" in (inside / "one" / "index.html").read_text().lower()
+    found = pointdistill.finetune("my_task.py:recipe", None, "labelled", epochs=1, batch_size=2)
+    assert found.saved.task.name == "counting" and set(found.figures) == {"within_two", "exact"}
     cli.main(["doctor", "counter"])
     assert "its task Counting from a file of its owner's" in capsys.readouterr().out
 

@@ -14,8 +14,10 @@ from pointdistill.finetuning import SCRATCH, named_recipe, run_finetuning
 from pointdistill.models.backbone import Backbone
 from pointdistill.models.point_transformer import BackboneConfig
 from pointdistill.recipes.downstream.recipe import DownstreamRecipe
+from pointdistill.recipes.user import own_task
 from pointdistill.tasks.base import Figures, Splits, Task, TaskModel
 from pointdistill.tasks.saved import SavedModel, load_task_model
+from pointdistill.user_code import UserCode
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,9 @@ def finetune(
     """Train a downstream task from a backbone's weights, and test it once, at the end.
 
     Args:
-        task: a recipe or its name (docs/downstream.md: its data's splits and optimisation are taken with it); or a task
-            from `pointdistill.tasks`, with `config` for its optimisation.
+        task: a recipe or its name (docs/downstream.md: its data's splits and optimisation are taken with it), or
+            FILE.py:NAME of one of your own; or a task, from `pointdistill.tasks` or your own, with `config` for its
+            optimisation.
         backbone: starting weights, left as they are: a backbone, backbone.safetensors or the folder of a pre-training;
             None or "scratch" for random ones of the recipe's size.
         data: a folder written by `pointdistill prepare --labels`, or splits (`tasks.base.Splits`).
@@ -77,13 +80,13 @@ def finetune(
         CheckpointError: a missing or damaged checkpoint.
         TrainingDiverged: the loss became NaN or infinite.
     """
-    recipe = _recipe(task)
+    recipe, code = _recipe(task)
     if config is not None:
         recipe = replace(recipe, optimisation=config, epochs=None)
     init = None if backbone is None or backbone == SCRATCH else backbone
     start = init if isinstance(init, Backbone) or init is None else Path(init)
     with nullcontext(out) if out is not None else tempfile.TemporaryDirectory() as folder:
-        with exclusive(Path(folder)):
+        with exclusive(Path(folder)), code.telling("the recipe") if code else nullcontext():
             result = run_finetuning(
                 recipe,
                 data if isinstance(data, Splits) else Path(data),
@@ -96,15 +99,20 @@ def finetune(
                 device=device,
                 report=report,
                 say=say,
+                code=code,
             )
-        return FineTuned(result["test"], load_task_model(folder), result)
+        own = recipe.task if own_task(recipe.task) else None
+        return FineTuned(result["test"], load_task_model(folder, own), result)
 
 
-def _recipe(task: str | DownstreamRecipe | Task) -> DownstreamRecipe:
-    """The recipe itself, by its name, or one around a task."""
+def _recipe(task: str | DownstreamRecipe | Task) -> tuple[DownstreamRecipe, UserCode | None]:
+    """The recipe itself, by its name, or one around a task; and the user's file, where it is from one."""
     if isinstance(task, str):
         return named_recipe(task)
     if isinstance(task, DownstreamRecipe):
-        return task
+        return task, None
     splits = ("train", "val", "test")
-    return DownstreamRecipe(task.name, task, BackboneConfig(), FinetuneConfig(), None, 0, 0, task.store, splits, "own")  # type: ignore[arg-type]
+    recipe = DownstreamRecipe(
+        task.name, task, BackboneConfig(), FinetuneConfig(), None, 0, 0, task.store, splits, "own"
+    )  # type: ignore[arg-type]
+    return recipe, None
