@@ -112,7 +112,6 @@ def _recipe(task: str | DownstreamRecipe | Task) -> tuple[DownstreamRecipe, User
     if isinstance(task, DownstreamRecipe):
         return task, None
     splits = ("train", "val", "test")
-    recipe = DownstreamRecipe(
-        task.name, task, BackboneConfig(), FinetuneConfig(), None, 0, 0, task.store, splits, "own"
-    )  # type: ignore[arg-type]
+    store: Any = task.store
+    recipe = DownstreamRecipe(task.name, task, BackboneConfig(), FinetuneConfig(), None, 0, 0, store, splits, "own")
     return recipe, None
