@@ -136,6 +136,7 @@ NETWORKING = re.compile(
 REACHED = {
     "cluster.py": {"asyncio", "distributed"},  # --scheduler: the address that the user gives
     "distributed.py": {"torch.distributed"},  # torchrun: the addresses that it gives
+    "hub.py": {"huggingface_hub"},  # OWNER/NAME on the model hub, and push
     "teachers/pretrained.py": {"transformers"},  # OWNER/NAME on the model hub
     "trackers.py": {"wandb"},  # --track wandb: where its user's settings send a run
 }

@@ -14,15 +14,18 @@ __all__ = [
     "create_backbone",
     "embed",
     "finetune",
+    "from_pretrained",
     "geometry",
     "load_encoder",
     "load_teacher",
+    "push_to_hub",
     "read_cloud",
     "unit_clouds",
 ]
 
 if TYPE_CHECKING:
     from pointdistill import geometry
+    from pointdistill.api.backbones import create_backbone, from_pretrained
     from pointdistill.api.distiller import Distiller
     from pointdistill.api.downstream import FineTuned, finetune
     from pointdistill.applications.caption import caption
@@ -30,7 +33,8 @@ if TYPE_CHECKING:
     from pointdistill.applications.clouds import read_cloud
     from pointdistill.applications.embed import Embedding, embed, load_encoder
     from pointdistill.applications.inputs import unit_clouds
-    from pointdistill.models.point_transformer import Features, create_backbone
+    from pointdistill.models.point_transformer import Features
+    from pointdistill.publishing import push_to_hub
     from pointdistill.teachers.named import load_teacher
 
 _HOME = {
@@ -40,11 +44,13 @@ _HOME = {
     "FineTuned": "api.downstream",
     "caption": "applications.caption",
     "classify": "applications.classify",
-    "create_backbone": "models.point_transformer",
+    "create_backbone": "api.backbones",
     "embed": "applications.embed",
     "finetune": "api.downstream",
+    "from_pretrained": "api.backbones",
     "load_encoder": "applications.embed",
     "load_teacher": "teachers.named",
+    "push_to_hub": "publishing",
     "read_cloud": "applications.clouds",
     "unit_clouds": "applications.inputs",
 }

@@ -20,7 +20,7 @@ from pointdistill.verbs.clouds import caption, classify, embed
 from pointdistill.verbs.data import doctor, prepare, world
 from pointdistill.verbs.examples import EXAMPLES
 from pointdistill.verbs.export import export
-from pointdistill.verbs.training import analyse, convert, evaluate, finetune, pretrain, probe, teacher
+from pointdistill.verbs.training import analyse, convert, evaluate, finetune, pretrain, probe, push, teacher
 from pointdistill.verbs.whole import bench, quickstart, report, reproduce
 
 VERBS: dict[str, Callable[..., Any]] = {
@@ -40,6 +40,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "embed": embed,
     "convert": convert,
     "export": export,
+    "push": push,
     "bench": bench,
     "report": report,
 }

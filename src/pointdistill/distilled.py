@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from pointdistill.errors import CheckpointError
 from pointdistill.files import read_json
+from pointdistill.hub import RUN, located
 from pointdistill.methods.base import TargetStatistics
 from pointdistill.methods.distill import Distill, DistillConfig
 from pointdistill.methods.distill_reconstruction import DistillReconstructionConfig
@@ -78,10 +79,13 @@ def fill_method(method: nn.Module, tensors: dict[str, Tensor], path: Path) -> No
 def load_distilled(folder: str | Path) -> Distilled:
     """Read a finished pre-training back; its store is not needed.
 
+    Args:
+        folder: of the run, or OWNER/NAME[@REVISION] on the model hub.
+
     Raises:
         CheckpointError: no such run, an unfinished one, one of a method that predicts no target, or damaged.
     """
-    folder = Path(folder)
+    folder = located(folder, RUN)
     recipe, run = read_finished(folder)
     if not isinstance(recipe.method, DistillConfig | DistillReconstructionConfig):
         raise CheckpointError(folder, f"its method ({recipe.name}) predicts no teacher's target", _REMEDY)

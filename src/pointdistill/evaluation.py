@@ -17,6 +17,7 @@ from pointdistill import __version__, distributed, manifest
 from pointdistill.console import answering, console, say, track
 from pointdistill.errors import DataError, PointdistillError, RecipeError
 from pointdistill.files import exclusive, read_json, write_json, write_text
+from pointdistill.hub import MODEL, located
 from pointdistill.labelled import kind_of, open_labelled
 from pointdistill.parallel import parallel_map, torch_threads, usable_cores
 from pointdistill.predictions import write_prediction
@@ -244,11 +245,14 @@ def run_evaluation_command(
         raise RecipeError(f"--workers {workers}: on {device} one process predicts, or torchrun starts several")
     distributed.require_device(device)
     with distributed.processes(device) as own, code.telling("the recipe") if code else nullcontext():
-        card = load_task_model(run, _own(code)).card
+        found = located(run, MODEL)
+        card = load_task_model(found, _own(code)).card
         chosen: str = split or card.get("splits", ["test"])[-1]
         if code and code.described["sha256"] != (card.get("code") or {}).get("sha256"):
             say(f"note: {code.file} is not what it was when {run} was trained")
-        test = Evaluation(run, data, chosen, out or run / f"evaluation-{chosen.replace('+', '-')}", own, code)
+        written = f"evaluation-{chosen.replace('+', '-')}"
+        beside = found / written if found == run else Path(f"{run.name.partition('@')[0]}-{written}")
+        test = Evaluation(found, data, chosen, out or beside, own, code)
         content = run_evaluation(test, workers if device == "cpu" else 1)
         title = f"{in_words(content['task'])}, {chosen} split, in %"
         with answering():

@@ -15,6 +15,7 @@ from pointdistill.engine.finetune import finetune
 from pointdistill.engine.log import Report
 from pointdistill.errors import RecipeError, choose
 from pointdistill.files import exclusive, read_json
+from pointdistill.hub import BACKBONE, located
 from pointdistill.labelled import few_labels, kind_of, open_splits
 from pointdistill.manifest import NAME as MANIFEST
 from pointdistill.manifest import file_sha256
@@ -292,7 +293,7 @@ def _run_recipe(
         raise RecipeError("finetune trains on one process. Start it without torchrun (evaluate takes several)")
     require_kind(recipe, data)
     out = out or Path(f"finetuned-{name}")
-    start = None if init == SCRATCH else Path(init)
+    start = None if init == SCRATCH else located(init, BACKBONE)
     told = {"recipe": name, "data": data, "init": init, "labels": labels, "seed": seed}
     with exclusive(out), tracked(track, out, told), progress() as bars:
         task = bars.add_task(f"fine-tuning, recipe {name}", total=None, note="")

@@ -6,6 +6,16 @@ from pointdistill.console import in_markdown
 from pointdistill.engine.pretrain import PROBED, in_words, is_figure, probed_of
 from pointdistill.teachers.small import IDENTITY as EMBEDDED_TEACHER
 
+USE = """## Use
+
+```python
+from pointdistill import from_pretrained
+
+backbone = from_pretrained("FOLDER")  # this file's folder
+```
+"""
+"""The last section, in whose place the hub's page has its own."""
+
 
 def model_card(card: dict[str, Any], result: dict[str, Any], processes: int) -> str:
     """A pre-training as a page of Markdown.
@@ -32,14 +42,7 @@ Made by pointdistill {card["version"]}. run.json holds every setting, log.jsonl 
 |---:|{"---:|" * len(names)}
 {_rows(result["curve"], names)}
 
-## Use
-
-```python
-from pointdistill.models.checkpoints import load_backbone
-
-backbone = load_backbone("FOLDER")  # this file's folder
-```
-
+{USE}
 Whoever passes these weights on keeps to the terms of the data and of the teacher.
 """
 

@@ -10,6 +10,7 @@ from pointdistill.console import answering, console, say
 from pointdistill.errors import RecipeError
 from pointdistill.files import write_json
 from pointdistill.finetuning import SCRATCH, named_recipe, require_kind, starting_backbone
+from pointdistill.hub import BACKBONE, located
 from pointdistill.labelled import open_splits
 from pointdistill.models.point_transformer import PointTransformer
 from pointdistill.recipes.downstream.recipe import DownstreamRecipe
@@ -91,7 +92,7 @@ def _run_recipe(
     device: str,
 ) -> dict[str, Any]:
     distributed.require_device(device)
-    start = None if init == SCRATCH else Path(init)
+    start = None if init == SCRATCH else located(init, BACKBONE)
     figures = run_probe(
         recipe,
         data,

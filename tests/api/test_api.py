@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 import pointdistill
+from hub_stand_in import standing_in
 
 ROOT = Path(__file__).parents[2]
 PUBLIC = sorted({*pointdistill.__all__} - {"geometry"})
@@ -24,13 +26,16 @@ def run_examples(test: doctest.DocTest) -> int:
     return results.attempted
 
 
-def test_every_block_of_the_page_runs(named, monkeypatch):
+def test_every_block_of_the_page_runs(named, monkeypatch, tmp_path):
     monkeypatch.chdir(named)
     page = (ROOT / "docs" / "api.md").read_text()
     torch.manual_seed(0)
     assert page.count("```python") == page.count("```python\n>>> ")
-    examples = doctest.DocTestParser().get_doctest(page.replace("```", ""), {}, "docs/api.md", "docs/api.md", 0)
-    assert run_examples(examples) > 30
+    blocks = re.sub(r"```bash\n.*?```", "", page, flags=re.DOTALL).replace("```", "")
+    examples = doctest.DocTestParser().get_doctest(blocks, {}, "docs/api.md", "docs/api.md", 0)
+    with standing_in(str(tmp_path)) as hub:
+        assert run_examples(examples) > 40
+    assert list(hub.repositories) == ["me/rooms"]
 
 
 def test_examples_in_docstrings_run():

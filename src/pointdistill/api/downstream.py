@@ -11,6 +11,7 @@ from pointdistill.engine.finetune import FinetuneConfig
 from pointdistill.engine.log import Report
 from pointdistill.files import exclusive
 from pointdistill.finetuning import SCRATCH, named_recipe, run_finetuning
+from pointdistill.hub import BACKBONE, located
 from pointdistill.models.backbone import Backbone
 from pointdistill.models.point_transformer import BackboneConfig
 from pointdistill.recipes.downstream.recipe import DownstreamRecipe
@@ -61,8 +62,8 @@ def finetune(
         task: a recipe or its name (docs/downstream.md: its data's splits and optimisation are taken with it), or
             FILE.py:NAME of one of your own; or a task, from `pointdistill.tasks` or your own, with `config` for its
             optimisation.
-        backbone: starting weights, left as they are: a backbone, backbone.safetensors or the folder of a pre-training;
-            None or "scratch" for random ones of the recipe's size.
+        backbone: starting weights, left as they are: a backbone, backbone.safetensors, the folder of a pre-training or
+            OWNER/NAME on the model hub; None or "scratch" for random ones of the recipe's size.
         data: a folder written by `pointdistill prepare --labels`, or splits (`tasks.base.Splits`).
         out: folder of log, checkpoint, model and result; the same call goes on from what is there. None keeps nothing.
         config: optimisation, in steps, instead of the recipe's.
@@ -78,13 +79,14 @@ def finetune(
             another run.
         DataError: no such data, or data that the task cannot use.
         CheckpointError: a missing or damaged checkpoint.
+        HubError: no such repository, or the hub cannot be reached and the cache has it not.
         TrainingDiverged: the loss became NaN or infinite.
     """
     recipe, code = _recipe(task)
     if config is not None:
         recipe = replace(recipe, optimisation=config, epochs=None)
     init = None if backbone is None or backbone == SCRATCH else backbone
-    start = init if isinstance(init, Backbone) or init is None else Path(init)
+    start = init if isinstance(init, Backbone) or init is None else located(init, BACKBONE)
     with nullcontext(out) if out is not None else tempfile.TemporaryDirectory() as folder:
         with exclusive(Path(folder)), code.telling("the recipe") if code else nullcontext():
             result = run_finetuning(

@@ -18,6 +18,7 @@ from pointdistill.datasets.axes import Axis
 from pointdistill.errors import DataError
 from pointdistill.files import read_json
 from pointdistill.geometry import interpolate, three_nearest
+from pointdistill.hub import BACKBONE, located
 from pointdistill.models.checkpoints import load_backbone
 from pointdistill.models.point_transformer import PointTransformer
 
@@ -73,12 +74,14 @@ class Embedding:
 
 
 def load_encoder(checkpoint: str | Path) -> Encoder:
-    """A backbone file (or the folder of a pre-training); without backbone.json beside it: z up, 4096 points.
+    """A backbone file (or the folder of a pre-training, or OWNER/NAME on the model hub); without backbone.json beside
+    it: z up, 4096 points.
 
     Raises:
         CheckpointError: no such file, or none of a backbone.
+        HubError: no such repository, or the hub cannot be reached and the cache has it not.
     """
-    path = Path(checkpoint)
+    path = located(checkpoint, BACKBONE)
     backbone = load_backbone(path).eval()
     card = (path if path.is_dir() else path.parent) / "backbone.json"
     frames = read_json(card).get("recipe", {}).get("frames", {}) if card.is_file() else {}
@@ -103,8 +106,8 @@ def embed(
     Args:
         points: an array or tensor of shape (points, 3) in any unit, or a file (.ply, .pcd, .las, .npy, .obj, .off,
             text); or a list of such, of any sizes: what is said of each is what is said of it alone, up to rounding.
-        checkpoint: a backbone.safetensors, the folder of a pre-training, or what `load_encoder` made of it; or a
-            backbone itself, which is taken to want z up and 4096 points.
+        checkpoint: a backbone.safetensors, the folder of a pre-training, OWNER/NAME on the model hub, or what
+            `load_encoder` made of it; or a backbone itself, which is taken to want z up and 4096 points.
         up: which axis of the cloud points up; default that of the pre-training's frame: z, or -y in the camera's.
 
     Raises:

@@ -11,6 +11,7 @@ from pointdistill.console import answer, say
 from pointdistill.datasets.axes import Axis
 from pointdistill.errors import DataError
 from pointdistill.files import exclusive, read_json, write_atomic
+from pointdistill.hub import BACKBONE, located
 from pointdistill.interchange.peers import PEERS
 from pointdistill.interchange.read import Imported, read_peer
 from pointdistill.interchange.write import to_peer
@@ -79,7 +80,7 @@ def convert_to(peer: str, backbone: Path, out: Path, up: Axis | None) -> dict[st
         raise DataError(out, "is not called .pth", "Name a file that ends in .pth")
     if out.exists():
         raise DataError(out, "exists already", "Name another file, or delete this one")
-    tensors = to_peer(peer, load_backbone(backbone), up)
+    tensors = to_peer(peer, load_backbone(located(backbone, BACKBONE)), up)
     content = {"base_model": tensors, "source": f"pointdistill {__version__}"}
     write_atomic(out, lambda target: torch.save(content, target))
     say(f"{out}: {len(tensors)} tensors in the names of {PEERS[peer].title}'s pre-training, under base_model")

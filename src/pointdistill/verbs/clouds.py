@@ -17,7 +17,7 @@ def caption(
 
     Args:
         cloud: .ply, .pcd, .las, .npy, .txt, .xyz, .pts, .csv, .obj or .off; or a store, with --frame.
-        run: folder of a finished distillation.
+        run: folder of a finished distillation, or OWNER/NAME[@REVISION] on the model hub.
         frame: which frame of the store.
         teacher: the run's teacher, as `prepare` takes it; default the embedded one.
         up: which axis of the cloud points up; default z (-y for a run in the camera's frame).
@@ -40,7 +40,7 @@ def classify(
 
     Args:
         cloud: .ply, .pcd, .las, .npy, .txt, .xyz, .pts, .csv, .obj or .off; or a store, with --frame.
-        run: folder of a finished distillation.
+        run: folder of a finished distillation, or OWNER/NAME[@REVISION] on the model hub.
         labels: separated by commas, for instance chair,table,bed.
         frame: which frame of the store.
         teacher: the run's teacher, as `prepare` takes it; default the embedded one.
@@ -63,7 +63,7 @@ def embed(
 
     Args:
         clouds: files as `caption` takes them; folders of such files; or stores: all their frames, or --frame.
-        backbone: backbone.safetensors, or the folder of a pre-training.
+        backbone: backbone.safetensors, the folder of a pre-training, or OWNER/NAME[@REVISION] on the model hub.
         out: .npz for tokens, centres, pooled features and names; .npy for pooled features alone.
         frame: which frame of a store.
         up: which axis of the clouds points up; default z (-y for a run in the camera's frame).

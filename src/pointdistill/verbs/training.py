@@ -108,7 +108,8 @@ def finetune(
         recipe: the name of a recipe (docs/downstream.md); an unknown one lists them. FILE.py:NAME is one of your own,
             with a task of your own or not (docs/own-task.md).
         data: store written by `prepare --labels`.
-        init: scratch, or weights to start from: backbone.safetensors, the folder of a pre-training or of `convert`.
+        init: scratch, or weights to start from: backbone.safetensors, the folder of a pre-training or of `convert`, or
+            OWNER/NAME[@REVISION] on the model hub.
         out: folder of log, checkpoint, model and result; default finetuned-RECIPE.
         epochs: instead of the recipe's.
         batch_size: instead of the recipe's.
@@ -148,7 +149,8 @@ def probe(
     Args:
         recipe: the name of a recipe (docs/downstream.md), or FILE.py:NAME, for its task, patches and splits.
         data: store written by `prepare --labels`.
-        init: scratch, or the backbone: backbone.safetensors, the folder of a pre-training or of `convert`.
+        init: scratch, or the backbone: backbone.safetensors, the folder of a pre-training or of `convert`, or
+            OWNER/NAME[@REVISION] on the model hub.
         protocol: linear for every task; the others for classification (svm: extra eval).
         out: JSON file to write the figures into.
         seed: of random weights and draws of points, and of the labels chosen.
@@ -176,10 +178,11 @@ def evaluate(
     On several processes: torchrun --nproc-per-node N -m pointdistill evaluate ... writes the same bits.
 
     Args:
-        run: folder of a finished `finetune`.
+        run: folder of a finished `finetune`, or OWNER/NAME[@REVISION] on the model hub.
         data: store written by `prepare --labels`.
         split: which of its splits, train+val for both; default the one that the model's recipe tests on.
-        out: folder for everything that is written; default RUN/evaluation-SPLIT.
+        out: folder for everything that is written; default RUN/evaluation-SPLIT (of a model from the hub,
+            NAME-evaluation-SPLIT).
         workers: local processes; default the usable cores.
         device: where to predict, for instance cuda (of several processes, each takes a GPU).
         recipe: FILE.py:NAME that the model was trained by, where its task is from a file of your own.
@@ -230,7 +233,8 @@ def convert(
     """Read a peer's published checkpoint, or write a backbone for a peer's code (docs/interchange.md).
 
     Args:
-        source: with --from, the peer's .pth file; with --to, backbone.safetensors or the folder that holds it.
+        source: with --from, the peer's .pth file; with --to, backbone.safetensors, the folder that holds it, or
+            OWNER/NAME on the model hub.
         out: with --from, a folder for backbone.safetensors (and model.safetensors, of a fine-tuned network); with --to,
             a .pth file.
         from_: whose checkpoint it is.
@@ -252,3 +256,28 @@ def convert(
     if groups or heads or quirks:
         raise PointdistillError("--groups, --heads and --quirks belong to --from. Leave them out")
     return convert_to(to, source, out, up)
+
+
+def push(
+    run: Annotated[Path, Positional, arg(metavar="RUN")],
+    repository: Annotated[str, Positional, arg(metavar="OWNER/NAME")],
+    private: bool = False,
+    licence: str = "other",
+    message: str | None = None,
+    dry_run: bool = False,
+):
+    """List the weights of a run and send them to the model hub, with its page as README.md, in one commit.
+
+    Only safetensors, JSON, the log and the page are sent. It needs the extra hub and a token (hf auth login, HF_TOKEN).
+
+    Args:
+        run: folder of a finished pre-training, a fine-tuned model or a backbone; or a backbone.safetensors.
+        repository: where to; it is made where it lacks.
+        private: make it private; a repository that is there stays as it is.
+        licence: as the hub calls it, for instance apache-2.0; other stands for the terms that the page names.
+        message: of the commit.
+        dry_run: only list what would be sent.
+    """
+    from pointdistill.publishing import push_command
+
+    return push_command(run, repository, private, licence, message, dry_run)
