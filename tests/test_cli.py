@@ -89,7 +89,7 @@ def test_wrong_number_of_columns(tmp_path):
         ("pretrain quickstart --data S --heldout S --out OUT --device abacus", "abacus"),
         ("pretrain quickstart --data S --heldout S --out OUT", "manifest.json"),
         ("teacher train OUT --seed -1", "--seed -1"),
-        ("report OUT", "results.json"),
+        ("report OUT", "no such folder"),
     ],
 )
 def test_options_that_cannot_be(capsys, tmp_path, monkeypatch, scans, command, named):

@@ -74,5 +74,6 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "report": (
         "pointdistill report quickstart",
         "pointdistill report quickstart --markdown",
+        "pointdistill report detector-a detector-b run --out compared.html",
     ),
 }

@@ -68,22 +68,42 @@ def reproduce(
     return {"out": found, **read_json(found)} if isinstance(found, Path) else found
 
 
-def report(run: Annotated[Path, Positional, arg(metavar="RUN")], markdown: bool = False):
-    """Write report.html anew from a run's results.json.
+def report(
+    runs: Annotated[tuple[Path, ...], Positional, arg(metavar="RUNS")], out: Path | None = None, markdown: bool = False
+):
+    """Write one page of runs: a quickstart's own, or any runs side by side.
+
+    Curves, tables with error bars and tests, scenes in 3D with what each run predicts, attention, captions, nearest
+    neighbours: whatever the folders hold. Runs that share all but the seed are one group. The page is one file that
+    opens without a network.
 
     Args:
-        run: folder of a quickstart.
-        markdown: print the results table in Markdown instead, as README and docs/results hold it.
+        runs: folders of quickstarts, pre-trainings, fine-tunings, evaluations, analyses, or of reproduce; folders of
+            such folders too.
+        out: the page; default RUN/report.html for one folder, else report.html here.
+        markdown: print the tables in Markdown instead.
     """
+    from pointdistill.compare import blocks_of, find_runs, is_quickstart, write_comparison
+    from pointdistill.compare.tables import markdown as blocks_as_markdown
     from pointdistill.report.page import write_page
     from pointdistill.report.schema import read_results
     from pointdistill.report.tables import markdown_table
 
+    if not runs:
+        raise PointdistillError("report needs the folder of a run, or of several")
+    whole = len(runs) == 1 and is_quickstart(runs[0])
     if markdown:
-        table = markdown_table(read_results(run / "results.json"))
+        table = (
+            markdown_table(read_results(runs[0] / "results.json"))
+            if whole
+            else blocks_as_markdown(blocks_of(find_runs(runs)))
+        )
         answer(table)
         return {"markdown": table}
-    page = write_page(run)
+    if whole and out is None:
+        page = write_page(runs[0])
+    else:
+        page = write_comparison(find_runs(runs), out or (runs[0] if len(runs) == 1 else Path()) / "report.html")
     answer(str(page))
     return {"report": page}
 
