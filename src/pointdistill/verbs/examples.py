@@ -58,14 +58,14 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "pointdistill convert --from point-mae pretrain.pth mae            # then: finetune ... --init mae",
         "pointdistill convert --to point-mae run backbone.pth",
     ),
+    "export": (
+        "pointdistill export detector detector.onnx              # boxes from raw points, for onnxruntime",
+        "pointdistill export run features.pt2 --points 8192      # a backbone's features, for PyTorch alone",
+    ),
     "push": (
         "pointdistill push run me/rooms --dry-run                          # what would be sent",
         "pointdistill push run me/rooms --private",
         "pointdistill push detector me/room-detector --licence apache-2.0",
-    ),
-    "export": (
-        "pointdistill export detector detector.onnx              # boxes from raw points, for onnxruntime",
-        "pointdistill export run features.pt2 --points 8192      # a backbone's features, for PyTorch alone",
     ),
     "bench": (
         "pointdistill bench                          # everything, 17 minutes",
