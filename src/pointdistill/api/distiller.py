@@ -180,7 +180,14 @@ class Distiller(nn.Module):
         return self.method(batch, Draw(self.recipe.engine.seed, number, np.arange(len(points))))
 
     if TYPE_CHECKING:  # nn.Module's own call says nothing of what it takes and gives
-        __call__ = forward
+
+        def __call__(
+            self,
+            points: Tensor,
+            images: Sequence[Image.Image] | None = None,
+            targets: Tensor | None = None,
+            step: int | None = None,
+        ) -> Losses: ...
 
     def predict(self, points: Float[Tensor, "batch points 3"]) -> Float[Tensor, "batch prefix dim"]:
         """The predicted prefix of clouds in the unit sphere, in the teacher's own units."""

@@ -257,7 +257,15 @@ class PointTransformer(Backbone):
         return Features(self.norm(outputs[-1][:, own:]), centres, wanted)
 
     if TYPE_CHECKING:  # nn.Module's own call says nothing of what it takes and gives
-        __call__ = forward
+
+        def __call__(
+            self,
+            points: Clouds,
+            group_count: int | None = None,
+            group_size: int | None = None,
+            layers: tuple[int, ...] = (),
+            prepend: tuple[Tensor, Tensor] | None = None,
+        ) -> Features: ...
 
 
 BACKBONES = {
