@@ -99,6 +99,8 @@ def test_objects_are_pushed_as_their_folders_are(hub, weights):
     assert same_weights(finetune_start("me/small", weights), backbone)
     loop = Distiller.load(weights / "run")
     push_to_hub(loop, "me/loop")
+    page = hub.repositories["me/loop"].commits[-1][1]["README.md"].decode()
+    assert "| teacher | pointdistill-small-clipcap-1 |" in page and "| recipe | own-loop |" in page
     assert same_weights(load_distilled("me/loop").method, loop.method)
 
 

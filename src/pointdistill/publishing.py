@@ -123,6 +123,11 @@ def _plain_page(source: Path, names: set[str]) -> str:
             f"{config.groups} patches of {config.group_size} points"
         )
         facts["input"] = "points (x, y, z), centred, in the unit sphere"
+    if RUN.files[0] in names:
+        told = read_json(source / RUN.files[0])
+        data, teacher = told.get("data", {}), told.get("teacher", {})
+        facts |= {"recipe": told.get("recipe", {}).get("name"), "data": data.get("source")}
+        facts |= {"terms of the data": data.get("terms"), "teacher": teacher.get("identity")}
     if MODEL.files[0] in names:
         card = read_json(source / MODEL.files[0])
         title = f"A point-cloud model for {in_markdown(str(card.get('task', 'a task')).replace('_', ' '))}"
@@ -132,14 +137,15 @@ def _plain_page(source: Path, names: set[str]) -> str:
             result = read_json(source / "result.json")
             test = {k: v for k, v in result.get("test", {}).items() if isinstance(v, float)}
             facts["figures on the test split"] = ", ".join(f"{name} {value:.4f}" for name, value in test.items())
-    rows = "\n".join(f"| {name} | {in_markdown(str(value))} |" for name, value in facts.items())
+    known = {name: value for name, value in facts.items() if value}
+    rows = "\n".join(f"| {name} | {in_markdown(str(value))} |" for name, value in known.items())
     return f"""# {title}
 
 | | |
 |---|---|
 {rows}
 
-Whoever passes these weights on keeps to the terms of the data that they were trained on.
+Whoever passes these weights on keeps to the terms of the data and of the teacher.
 """
 
 
