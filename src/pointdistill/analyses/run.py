@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pointdistill import __version__, targets
+from pointdistill.analyses.captions import captions, neighbours_examples, reader_of
 from pointdistill.analyses.concept_attention import attention_examples, concept_figures
 from pointdistill.analyses.detections import detection_examples
 from pointdistill.analyses.feature_maps import feature_map
@@ -22,7 +23,7 @@ from pointdistill.report.examples import Example, save_examples
 from pointdistill.store import NO_TEACHER, FrameStore
 
 Say = Callable[[str], None]
-STEPS = 5
+STEPS = 6
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Analysis:
         objects: store of labelled objects, for features by class; None leaves these out.
         detector: folder of a fine-tuning for detection, and
         scenes: store of labelled scenes, for detected boxes; None leaves these out.
+        teacher: how `prepare --teacher` names the run's, for captions; None takes the embedded one, if it is that.
     """
 
     run: Path
@@ -46,6 +48,7 @@ class Analysis:
     objects: Path | None = None
     detector: Path | None = None
     scenes: Path | None = None
+    teacher: str | None = None
 
 
 def run_analysis(asked: Analysis, say: Say = lambda step: None) -> Analyses:
@@ -58,6 +61,7 @@ def run_analysis(asked: Analysis, say: Say = lambda step: None) -> Analyses:
     Raises:
         CheckpointError: no finished pre-training, or no finished fine-tuning.
         DataError: a store that is not there or of another kind, or without the targets of the run's teacher.
+        RecipeError: a named teacher is not the run's, or has no language model.
         MissingPackage: features by class without scikit-learn.
     """
     subject = Subject.read(asked.run)
@@ -72,12 +76,17 @@ def run_analysis(asked: Analysis, say: Say = lambda step: None) -> Analyses:
         say("concepts")
         concepts = concept_figures(subject, heldout)
         examples += attention_examples(subject, heldout)
+        say("words and neighbours")
+        reader = reader_of(subject, asked.run, asked.teacher)
+        words = captions(subject, heldout, reader)
+        examples += neighbours_examples(subject, heldout, reader)
         say("features")
         features = _features(subject, asked.objects)
         say("draws of points")
         examples += _samples(subject, heldout)
         title = f"What a pre-training by {subject.recipe.name} has learned"
-        analyses = Analyses(title, __version__, _facts(asked, subject, train, heldout), prefix, concepts, features)
+        facts = _facts(asked, subject, train, heldout)
+        analyses = Analyses(title, __version__, facts, prefix, concepts, features, captions=words)
         save_examples(asked.out, examples)
         write_analyses(asked.out, analyses)
         write_analyses_page(asked.out)
@@ -137,9 +146,10 @@ def run_analysis_command(
     detector: Path | None,
     scenes: Path | None,
     out: Path | None,
+    teacher: str | None = None,
 ) -> dict[str, Any]:
     """`pointdistill analyse RUN`: a line of R^2 and where the page is; the content of analyses.json with the folder."""
-    asked = Analysis(run, data, heldout, out or run / "analyses", objects, detector, scenes)
+    asked = Analysis(run, data, heldout, out or run / "analyses", objects, detector, scenes, teacher)
     with progress() as bars:
         task = bars.add_task("analysing", total=STEPS, note="")
         begun = iter(range(STEPS))

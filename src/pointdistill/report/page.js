@@ -143,9 +143,11 @@
     const put = (box, kind, dash, name) => made.push({ box, ink: ink(kind).map((value) => value / 255), dash, name, shade: shade(kind) });
     if (entry.true && scenes.layers.true) entry.true.boxes.forEach((box, index) => { if (!hidden.has(entry.true.names[index])) put(box, "true", 0, entry.true.names[index]); });
     if (run?.boxes) {
-      for (const index of shownBoxes(entry, run)) {
+      const shown = shownBoxes(entry, run);
+      const named = new Set(shown.slice(0, 30)); /* more names than that would hide the picture */
+      for (const index of shown) {
         const hit = run.boxes.found[index];
-        if (scenes.layers[hit ? "hit" : "miss"]) put(run.boxes.boxes[index], hit ? "hit" : "miss", hit ? 0.12 : 0.05, hit && scenes.layers.true ? "" : run.boxes.names[index]);
+        if (scenes.layers[hit ? "hit" : "miss"]) put(run.boxes.boxes[index], hit ? "hit" : "miss", hit ? 0.12 : 0.05, (hit && scenes.layers.true) || !named.has(index) ? "" : run.boxes.names[index]);
       }
     }
     return made;

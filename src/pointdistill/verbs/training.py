@@ -200,9 +200,10 @@ def analyse(
     objects: Path | None = None,
     detector: Path | None = None,
     scenes: Path | None = None,
+    teacher: str | None = None,
     out: Path | None = None,
 ):
-    """Say what a pre-training has learned: prefix R^2, concepts' attention, features by class, draws; write a page.
+    """Say what a pre-training has learned: prefix R^2, captions, concepts' attention, neighbours; write a page.
 
     Args:
         run: folder of a finished `pretrain`.
@@ -211,13 +212,14 @@ def analyse(
         objects: store of labelled objects, for frozen features by class (extra eval).
         detector: folder of a `finetune` for detection, for detected boxes; with --scenes.
         scenes: store of labelled scenes.
+        teacher: how `prepare --teacher` names the run's teacher, for captions; default the embedded one, if it is that.
         out: folder for analyses.html, analyses.json and examples; default RUN/analyses.
     """
     from pointdistill.analyses.run import run_analysis_command
 
     if (detector is None) != (scenes is None):
         raise PointdistillError("--detector and --scenes belong together. Give both, or neither")
-    return run_analysis_command(run, data, heldout, objects, detector, scenes, out)
+    return run_analysis_command(run, data, heldout, objects, detector, scenes, out, teacher)
 
 
 def convert(
