@@ -128,6 +128,8 @@ def _format(out: Path, format: Format | None) -> Format:
     chosen = format or by_ending.get(out.suffix)
     if chosen is None:
         raise DataError(out, f"ends in none of {', '.join(ENDINGS.values())}", "Name one: model.onnx or model.pt2")
+    if out.is_dir():
+        raise DataError(out, "is a folder", "Name a file")
     if chosen not in get_args(Format):
         raise PointdistillError(f"there is no format {chosen!r}. Choose one of {', '.join(get_args(Format))}")
     if out.suffix != ENDINGS[chosen]:
