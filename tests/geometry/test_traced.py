@@ -26,7 +26,7 @@ class Searches(nn.Module):
             knn(queries, unit, 8, by_index=True),
             ball_query(queries, points, 0.75, 9),
             ball_query(queries, points, 0.2, POINTS + 5),
-            three_nearest(queries, unit[:, :9]).weights,
+            three_nearest(unit, unit[:, :9]).weights,  # of points on centres too
             knn_features(torch.cat([points, points.square()], -1), 5),
         )
 

@@ -41,7 +41,9 @@ def three_nearest(
     queries, centres = queries.detach(), centres.detach()
     index = knn(queries, centres, min(3, centres.shape[1]))
     distances = (queries.unsqueeze(2) - gather(centres, index)).square().sum(-1)
-    inverse = 1 / ((distances if squared else distances.sqrt()) + _EPSILON)
+    distances = distances if squared else distances.sqrt()
+    # Recorded in other units, of the same weights: onnxscript takes so small a number for zero, and leaves it out.
+    inverse = 1 / (distances / _EPSILON + 1) if traced.exporting() else 1 / (distances + _EPSILON)
     return Nearest(index, inverse / inverse.sum(-1, keepdim=True))
 
 
