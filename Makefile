@@ -97,4 +97,4 @@ audit: install-dev
 		-r requirements.lock -r requirements-cuda.lock -r requirements-dev.lock
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist .cache *.egg-info
