@@ -251,6 +251,7 @@ for path in pathlib.Path("src").rglob("*.py"):
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("version", VERSIONS[1:])
 def test_interpreters_that_are_here_compile_all_of_it(version):
     python = next((path for path in interpreters() if _version(path) == version), None)

@@ -4,6 +4,7 @@ the command line, without touching the package; and what is said of files that a
 import csv
 import json
 import os
+import pickle
 import re
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import build_labelled
 import pointdistill
 import task_samples
 from pointdistill import cli
+from pointdistill.datasets.user import load_user_reader
 from pointdistill.errors import CheckpointError, PointdistillError, RecipeError
 from pointdistill.models.checkpoints import load_backbone
 from pointdistill.pretraining import run_named_recipe
@@ -74,10 +76,22 @@ def inside(folder, monkeypatch):
 
 
 def store_of(folder: Path) -> Path:
-    """The frames of the data, prepared by the user's reader, in two processes, with the user's teacher."""
+    """The frames of the data, prepared by the user's reader, with the user's teacher."""
     reader, teacher = ["--reader", "my_data.py:MyData"], ["--teacher", "my_teacher.py:MyTeacher"]
-    cli.main(["prepare", "DATA", "store", *reader, *teacher, "--every", "1", "--points", "256", "--workers", "2"])
+    cli.main(["prepare", "DATA", "store", *reader, *teacher, "--every", "1", "--points", "256", "--workers", "1"])
     return folder / "store"
+
+
+def test_recordings_travel_with_their_file(inside):
+    """Where the file has not been loaded, as in a worker process. That workers do it: test_guides.py, on all cores."""
+    reader = load_user_reader(UserCode(inside / "my_data.py", "MyData"), "DATA")
+    sent = pickle.dumps(reader.recordings("train"))
+    loaded = sys.modules.pop(type(reader.reader).__module__)
+    received = pickle.loads(sent)
+    assert [recording.name for recording in received] == ["room0", "room1"]
+    assert type(received[0].recording).__module__ == loaded.__name__ in sys.modules
+    with received[0].open() as frames:
+        assert [frame.index for frame in frames.every(2)] == [0, 2]
 
 
 SMALL = ["--epochs", "1", "--batch-size", "2"]
