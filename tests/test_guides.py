@@ -75,7 +75,7 @@ SMALLER = {
 }
 NOT_HERE = re.compile(
     r"^pip |torchrun|quickstart --fast|clipcap|--teacher imagenet|--scale paper|--from |bench sens|"
-    r"\b(STORES?|RUN|OBJECTS|TUNED|SCENES|CLOUDS|MODEL|RECIPE)\b|finetune (scannet|modelnet)|evaluate segmenter|"
+    r"\b(STORES?|RUN|OBJECTS|TUNED|SCENES|CLOUDS|MODEL|RECIPE)\b|finetune (scannet|modelnet)|evaluate .* scenes|"
     r"my_recipe|reproduce"
 )
 """What needs downloads, a GPU, others' files or hours."""
