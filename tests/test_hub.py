@@ -1,7 +1,9 @@
 """Weights to the model hub and back, against its HTTP interface on loopback."""
 
 import json
+import os
 import shutil
+import subprocess
 import sys
 import time
 
@@ -13,7 +15,7 @@ from huggingface_hub import constants
 
 import build_labelled
 import pointdistill
-from hub_stand_in import Repository, standing_in
+from hub_stand_in import TOKEN, Repository, standing_in
 from pointdistill import Distiller, create_backbone, finetune, from_pretrained, push_to_hub
 from pointdistill.distilled import load_distilled
 from pointdistill.errors import CheckpointError, DataError, MissingPackage, PointdistillError
@@ -284,3 +286,28 @@ def test_without_the_package_it_is_named(hub, monkeypatch):
         from_pretrained("me/small")
     with pytest.raises(MissingPackage, match=r"pointdistill\[hub\]"):
         push_to_hub(tiny_backbone(1), "me/small")
+
+
+@pytest.mark.long
+def test_the_environment_alone_names_hub_cache_and_token(hub, weights, tmp_path):
+    """Processes of their own, huggingface_hub as it is: HF_ENDPOINT, HF_HOME and HF_TOKEN as users set them."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
+    environment |= {"HF_ENDPOINT": hub.address, "HF_HUB_DISABLE_XET": "1", "HF_TOKEN": TOKEN}
+    np.save("cloud.npy", CLOUD)
+
+    def command(*words: object, home: str = "first", **more: str) -> subprocess.CompletedProcess:
+        given = [sys.executable, "-m", "pointdistill", *map(str, words)]
+        told = {**environment, "HF_HOME": str(tmp_path / home), **more}
+        return subprocess.run(given, env=told, capture_output=True, text=True)
+
+    sent = command("push", weights / "run", "me/rooms")
+    assert sent.returncode == 0 and "/commit/" in sent.stdout, sent.stderr
+    embed = ("embed", "cloud.npy", "--backbone", "me/rooms", "--out")
+    assert command(*embed, "there.npy", home="second").returncode == 0
+    assert command("embed", "cloud.npy", "--backbone", weights / "run", "--out", "here.npy").returncode == 0
+    np.testing.assert_array_equal(np.load("there.npy"), np.load("here.npy"))
+    hub.asked.clear()
+    assert command(*embed, "again.npy", home="second", HF_HUB_OFFLINE="1").returncode == 0
+    refused = command(*embed, "x.npy", home="third", HF_HUB_OFFLINE="1")
+    assert refused.returncode == 2 and refused.stderr.count("\n") == 1 and "offline mode" in refused.stderr
+    assert hub.asked == []
