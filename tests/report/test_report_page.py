@@ -9,6 +9,7 @@ import report_synthetic
 from browser import charts, chromium, drawn, opened, root, without_webgl
 from pointdistill.errors import DataError
 from pointdistill.report.comparison import lines
+from pointdistill.report.evaluation_page import evaluation_page
 from pointdistill.report.examples import Examples, load_examples, save_examples
 from pointdistill.report.html import Html, tag
 from pointdistill.report.page import page, write_page
@@ -278,3 +279,25 @@ def test_without_webgl_the_page_says_so_and_its_tables_work(run, browser):
         assert page.locator("#classes tbody tr").count() == 6
         assert page.evaluate("document.documentElement.scrollWidth") <= 400  # nothing wider than a telephone
     poor.close()
+
+
+@pytest.mark.long
+def test_a_page_of_fifty_scenes_is_small_and_quick(tmp_path, browser, capsys):
+    results = {"task": "detection", "metric": "ap25", "figures": {"ap25": 0.5, "ap25_by_class": {"bed": 0.5}}}
+    results |= {"recipe": "made", "init": "scratch", "labels": None, "seed": 0, "identity": "", "settings": {}}
+    results |= {"version": "0", "data": {"split": "val", "store": "", "pieces": 50}}
+    many = [report_synthetic.detection_example(seed, 6000) for seed in range(50)]
+    path = tmp_path / "index.html"
+    path.write_text(evaluation_page(results, Examples(detection=many)), encoding="utf-8")
+    seconds = []
+    for _ in range(3):
+        with opened(browser, path) as page:
+            seconds.append(page.evaluate("performance.now()") / 1000)
+            next_scene = """() => { const before = performance.now();
+              document.querySelector('#scenes .picker button[data-step="1"]').click();
+              return performance.now() - before; }"""
+            turns = [page.evaluate(next_scene) for _ in range(10)]
+    size = path.stat().st_size / 1e6
+    with capsys.disabled():
+        print(f"\n50 scenes: {size:.1f} MB, drawn after {np.median(seconds):.2f} s, next {np.median(turns):.0f} ms")
+    assert size < 6 and min(seconds) < 3 and np.median(turns) < 200

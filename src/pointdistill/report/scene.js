@@ -148,13 +148,13 @@ const spatial = (() => {
       this.age = age;
     }
 
-    /* Where panels lie: side by side, or one above the other where that leaves more room. */
+    /* Where panels lie: in as many columns as leave each the most room. */
     layout(width, height) {
       const count = this.panels.length;
-      const upright = count > 1 && width / count < 0.55 * height;
-      return this.panels.map((_, at) => (upright
-        ? { x: 0, y: (at * height) / count, w: width, h: height / count }
-        : { x: (at * width) / count, y: 0, w: width / count, h: height }));
+      const room = (columns) => Math.min(width / columns, height / Math.ceil(count / columns));
+      const columns = [...Array(count).keys()].map((at) => at + 1).reduce((best, one) => (room(one) >= room(best) ? one : best));
+      const [w, h] = [width / columns, height / Math.ceil(count / columns)];
+      return this.panels.map((_, at) => ({ x: (at % columns) * w, y: Math.floor(at / columns) * h, w, h }));
     }
 
     /* Rows of the matrix that takes metres to the screen, and the point size that goes with it. */
@@ -354,7 +354,7 @@ const spatial = (() => {
       const radius = Math.max(0.5 * Math.hypot(...extent), 1e-6);
       unpacked.set(packed, {
         raw, lower: packed.lower, extent, radius, middle: packed.lower.map((low, axis) => low + extent[axis] / 2),
-        gap: (2.1 * radius) / Math.sqrt(Math.max(raw.length / 3, 150)),
+        gap: (1.6 * radius) / Math.sqrt(Math.max(raw.length / 3, 150)),
         height: (index) => packed.lower[2] + packed.step[2] * raw[3 * index + 2],
       });
     }
