@@ -129,8 +129,8 @@ def test_who_asks_is_seen():
 
 NETWORKING = re.compile(
     r"(aiohttp|asyncio|dask|distributed|fsspec|ftplib|gdown|http|httpx|huggingface_hub|requests|smtplib|socket|"
-    r"socketserver|ssl|timm|torch\.distributed|torch\.hub|torchvision|transformers|urllib|urllib3|wandb|webbrowser|"
-    r"websockets|xmlrpc)(\..+)?"
+    r"socketserver|ssl|timm|torch\.distributed|torch\.hub|torchvision|transformers|urllib|urllib3|viser|wandb|"
+    r"webbrowser|websockets|xmlrpc)(\..+)?"
 )
 """Packages that can reach others."""
 REACHED = {
@@ -139,13 +139,16 @@ REACHED = {
     "hub.py": {"huggingface_hub"},  # OWNER/NAME on the model hub, and push
     "teachers/pretrained.py": {"transformers"},  # OWNER/NAME on the model hub
     "trackers.py": {"wandb"},  # --track wandb: where its user's settings send a run
+    "viewer/command.py": {"webbrowser"},  # opens the page of
+    "viewer/server.py": {"viser"},  # which listens on loopback
 }
 TOLD = {
     "datasets/scannet/labels.py": {"http://www.scan-net.org"},
     "datasets/scannet/layout.py": {"http://www.scan-net.org"},
     "datasets/scanobjectnn.py": {"https://hkust-vgd.github.io"},
+    "viewer/server.py": {"http://"},
 }
-"""Addresses in messages: where a person gets a data set."""
+"""Addresses in messages: where a person gets a data set, or finds the page on loopback."""
 _ADDRESS = re.compile(r"(?:https?|ftp|s3|gs|hf|wss?)://[\w.-]*")
 
 

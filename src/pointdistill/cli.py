@@ -21,7 +21,7 @@ from pointdistill.verbs.data import doctor, prepare, world
 from pointdistill.verbs.examples import EXAMPLES
 from pointdistill.verbs.export import export
 from pointdistill.verbs.training import analyse, convert, evaluate, finetune, pretrain, probe, push, teacher
-from pointdistill.verbs.whole import bench, quickstart, report, reproduce
+from pointdistill.verbs.whole import bench, quickstart, report, reproduce, view
 
 VERBS: dict[str, Callable[..., Any]] = {
     "quickstart": quickstart,
@@ -43,6 +43,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "push": push,
     "bench": bench,
     "report": report,
+    "view": view,
 }
 OF_EVERY_VERB = {
     "--quiet": "no progress and no remarks: answers, warnings and errors only",

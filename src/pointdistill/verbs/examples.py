@@ -76,4 +76,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "pointdistill report quickstart --markdown",
         "pointdistill report detector-a detector-b run --out compared.html",
     ),
+    "view": (
+        "pointdistill view scan.ply                                 # a cloud, or a folder of them",
+        "pointdistill view store-val --run run --frame 3            # frames, in words, coloured by features",
+        "pointdistill view labelled --no-open --port 0              # labelled scenes; only print the address",
+        "pointdistill view detector                                 # after evaluate: true and predicted boxes",
+    ),
 }

@@ -1,11 +1,11 @@
-"""The whole way in one command, its page, and whether the parts keep up."""
+"""The whole way in one command, its page, what is looked at, and whether the parts keep up."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pointdistill.console import answer
 from pointdistill.errors import PointdistillError
-from pointdistill.verbs.arguments import Positional, arg, at_least
+from pointdistill.verbs.arguments import Axis, Positional, arg, at_least
 
 
 def quickstart(out: Path | None = None, fast: bool = False, thorough: bool = False, workers: int | None = None):
@@ -106,6 +106,38 @@ def report(
         page = write_comparison(find_runs(runs), out or (runs[0] if len(runs) == 1 else Path()) / "report.html")
     answer(str(page))
     return {"report": page}
+
+
+def view(
+    path: Annotated[Path, Positional, arg(metavar="PATH")],
+    run: Path | None = None,
+    frame: int = 0,
+    teacher: str | None = None,
+    up: Axis | None = None,
+    port: int = 8080,
+    no_open: bool = False,
+):
+    """Open a live viewer in the browser: a cloud, a store, what a model predicted (extra `view`).
+
+    Of cloud files and frames the points, as the camera, their height or a backbone's features colour them, and what
+    teacher and student say; of labelled data classes, parts and boxes; of predictions these beside the truth. It is
+    served to this machine alone, until Ctrl-C.
+
+    Args:
+        path: .ply, .pcd, .las, .npy, .txt, .xyz, .pts, .csv, .obj or .off, or a folder of such files; a prepared store
+            of frames, shapes, scenes, objects or parts; or the folder of an evaluation, an analysis, a quickstart, or
+            of a run that has one of these in it.
+        run: folder of a pre-training, or OWNER/NAME[@REVISION] on the model hub: of files and frames its features as
+            colours, and its captions if it is a distillation.
+        frame: what is shown first, counted from 0.
+        teacher: of a store's targets, and of --run, as `prepare` takes it; default the embedded one.
+        up: which axis of cloud files points up; default z.
+        port: where the page is served; the next free one if it is taken, 0 for any.
+        no_open: only print the page's address.
+    """
+    from pointdistill.viewer.command import view_command
+
+    return view_command(path, run, frame, teacher, up, port, not no_open)
 
 
 Measurement = Literal[
