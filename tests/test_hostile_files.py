@@ -718,10 +718,10 @@ PAGES = {
 
 @pytest.mark.parametrize("kind", PAGES)
 def test_names_are_text_on_every_page(kind):
-    harmless = Skeleton(PAGES[kind]("harmless name"))
-    assert len(harmless.elements) > 50 and any("harmless name" in text for text in harmless.texts)
     for name in NASTY:
-        found = Skeleton(PAGES[kind](name))
+        letters = re.sub(r"\S", "x", name)  # as long, with the same gaps: long names are cut into lines
+        harmless, found = Skeleton(PAGES[kind](letters)), Skeleton(PAGES[kind](name))
+        assert len(harmless.elements) > 50
         assert found.elements == harmless.elements, name
         assert sum(name in text or name.capitalize() in text for text in found.texts) >= 3
 
