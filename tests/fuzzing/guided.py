@@ -22,6 +22,7 @@ with atheris.instrument_imports(include=["pointdistill"]):
     import pointdistill.io.ply
     import pointdistill.tensors  # noqa: F401
     from fuzzing.targets import Target, targets
+    from pointdistill.console import silence
     from pointdistill.errors import PointdistillError
 
 

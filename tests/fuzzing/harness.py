@@ -22,6 +22,7 @@ from random import Random
 
 from fuzzing.mutations import mutated
 from fuzzing.targets import Target
+from pointdistill.console import silence
 from pointdistill.errors import PointdistillError
 
 SECONDS, MEMORY = 2, 500_000_000

@@ -152,8 +152,10 @@ def test_every_kind_of_pretraining_can_be_timed(start, tmp_path):
 
 
 def test_what_lacks_is_said(tmp_path):
-    with pytest.raises(RecipeError, match=r"there is no 'table11' to reproduce\. Choose one of table1, table2, "):
+    with pytest.raises(RecipeError, match=r"there is no 'table11' to reproduce\. Did you mean table1\?"):
         run_reproduce("table11", tmp_path)
+    with pytest.raises(RecipeError, match=r"there is no 'ablation' to reproduce\. Choose one of table1, table2, "):
+        run_reproduce("ablation", tmp_path)
     with pytest.raises(RecipeError, match="--scale paper needs --data"):
         run_reproduce("table1", tmp_path, scale="paper")
     with pytest.raises(DataError, match=r"frames: no prepared store here.*prepare SCANNET .*frames --split train"):
