@@ -120,14 +120,16 @@ def _describe(verb: Callable[..., Any]) -> None:
 def _require_known(verb: str, given: list[str]) -> None:
     """Raises PointdistillError for a verb or an option that is none, with the one it resembles."""
     if verb not in VERBS:
-        raise PointdistillError(f"there is no verb {verb!r}. {choose(verb, VERBS)} `pointdistill --help` says more")
+        raise PointdistillError(
+            f"there is no verb {verb!r} (`pointdistill --help` has them all). {choose(verb, VERBS)}"
+        )
     known = options(verb)
     for argument in given:
         option = argument.partition("=")[0].replace("_", "-")
         if argument.startswith("--") and len(argument) > 2 and option not in known | _HELP:
             raise PointdistillError(
-                f"{verb} has no option {option}. {choose(option, sorted(known | set(OF_EVERY_VERB)))} "
-                f"`pointdistill {verb} --help` says more"
+                f"{verb} has no option {option} (`pointdistill {verb} --help` has them all). "
+                f"{choose(option, sorted(known | set(OF_EVERY_VERB)))}"
             )
 
 

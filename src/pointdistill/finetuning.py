@@ -267,57 +267,40 @@ def run_named_finetuning(
     """`pointdistill finetune NAME`: train with a progress bar, print one table; the content of result.json."""
     recipe, code = named_recipe(name)
     with code.telling("the recipe") if code else nullcontext():
-        return _run_recipe(recipe, code, data, init, out, epochs, batch_size, seed, labels, device, episodes, track)
-
-
-def _run_recipe(
-    recipe: DownstreamRecipe,
-    code: UserCode | None,
-    data: Path,
-    init: str,
-    out: Path | None,
-    epochs: int | None,
-    batch_size: int | None,
-    seed: int,
-    labels: int | None,
-    device: str,
-    episodes: Episodes | None,
-    track: Sequence[str],
-) -> dict[str, Any]:
-    name = recipe.name
-    if (episodes is not None) != name.endswith(FEW_SHOT):
-        needs = "needs --way and --shot" if episodes is None else "is not few-shot. Leave out --way and --shot"
-        raise RecipeError(f"the recipe {name} {needs}")
-    distributed.require_device(device)
-    if distributed.started_by_torchrun():
-        raise RecipeError("finetune trains on one process. Start it without torchrun (evaluate takes several)")
-    require_kind(recipe, data)
-    out = out or Path(f"finetuned-{name}")
-    start = None if init == SCRATCH else located(init, BACKBONE)
-    told = {"recipe": name, "data": data, "init": init, "labels": labels, "seed": seed}
-    with exclusive(out), tracked(track, out, told), progress() as bars:
-        task = bars.add_task(f"fine-tuning, recipe {name}", total=None, note="")
-        settings: dict[str, Any] = {
-            "epochs": epochs,
-            "batch_size": batch_size,
-            "seed": seed,
-            "device": device,
-            "report": lambda done, total, note: bars.update(task, completed=done, total=total, note=note),
-            "say": say,
-        }
+        name = recipe.name
+        if (episodes is not None) != name.endswith(FEW_SHOT):
+            needs = "needs --way and --shot" if episodes is None else "is not few-shot. Leave out --way and --shot"
+            raise RecipeError(f"the recipe {name} {needs}")
+        distributed.require_device(device)
+        if distributed.started_by_torchrun():
+            raise RecipeError("finetune trains on one process. Start it without torchrun (evaluate takes several)")
+        require_kind(recipe, data)
+        out = out or Path(f"finetuned-{name}")
+        start = None if init == SCRATCH else located(init, BACKBONE)
+        told = {"recipe": name, "data": data, "init": init, "labels": labels, "seed": seed}
+        with exclusive(out), tracked(track, out, told), progress() as bars:
+            task = bars.add_task(f"fine-tuning, recipe {name}", total=None, note="")
+            settings: dict[str, Any] = {
+                "epochs": epochs,
+                "batch_size": batch_size,
+                "seed": seed,
+                "device": device,
+                "report": lambda done, total, note: bars.update(task, completed=done, total=total, note=note),
+                "say": say,
+            }
+            if episodes is not None:
+                result = run_few_shot(recipe, data, out, episodes, start, **settings)
+            else:
+                result = run_finetuning(recipe, data, out, start, labels=labels, code=code, **settings)
         if episodes is not None:
-            result = run_few_shot(recipe, data, out, episodes, start, **settings)
-        else:
-            result = run_finetuning(recipe, data, out, start, labels=labels, code=code, **settings)
-    if episodes is not None:
+            with answering():
+                print_figures(_few_shot_title(result), figure_table(_few_shot_figures(result), "accuracy"), console)
+            return {"out": out, **result}
+        title = f"{in_words(result['task'])}, {'+'.join(recipe.splits[2:])} split, {result['steps']} steps, in %"
         with answering():
-            print_figures(_few_shot_title(result), figure_table(_few_shot_figures(result), "accuracy"), console)
+            print_figures(title, figure_table(_with_best(result), result["metric"]), console)
+        say(f"{out}: {result['seconds']:.0f} s of training")
         return {"out": out, **result}
-    title = f"{in_words(result['task'])}, {'+'.join(recipe.splits[2:])} split, {result['steps']} steps, in %"
-    with answering():
-        print_figures(title, figure_table(_with_best(result), result["metric"]), console)
-    say(f"{out}: {result['seconds']:.0f} s of training")
-    return {"out": out, **result}
 
 
 def _with_best(result: dict[str, Any]) -> dict[str, Any]:
