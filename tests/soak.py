@@ -5,6 +5,7 @@ python soak.py --minutes 45 [--out samples.jsonl]
 
 import argparse
 import contextlib
+import ctypes
 import gc
 import io
 import json
@@ -36,6 +37,9 @@ class Sample:
     Attributes:
         hours: since the beginning.
         memory: MB that it owns (RssAnon: without pages of files).
+        allocated: MB of it that are in use, by malloc's own count (arrays and tensors; mallinfo2(3)): the rest it keeps
+            for the next ones, in pieces, and where these do not fit it takes more.
+        objects: Python's, by the count of its allocator's blocks.
         handles: open files, sockets and pipes.
         threads: of it.
         children: processes that it started.
@@ -43,6 +47,8 @@ class Sample:
 
     hours: float
     memory: float
+    allocated: float
+    objects: int
     handles: int
     threads: int
     children: int
@@ -105,7 +111,25 @@ def sample(began: float) -> Sample:
     threads = int(status.split("Threads:")[1].split()[0])
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
     hours = (time.monotonic() - began) / 3600
-    return Sample(hours, owned / 1e6, len(os.listdir("/proc/self/fd")), threads, len(children))
+    handles = len(os.listdir("/proc/self/fd"))
+    return Sample(hours, owned / 1e6, _allocated() / 1e6, sys.getallocatedblocks(), handles, threads, len(children))
+
+
+class _MallInfo(ctypes.Structure):
+    """glibc's struct mallinfo2."""
+
+    _fields_ = [
+        *((name, ctypes.c_size_t) for name in ("arena", "ordblks", "smblks", "hblks", "hblkhd")),
+        *((name, ctypes.c_size_t) for name in ("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")),
+    ]
+
+
+def _allocated() -> int:
+    """Bytes that malloc has handed out and not taken back, in blocks of its own and straight from the system."""
+    mallinfo2 = ctypes.CDLL(None).mallinfo2
+    mallinfo2.restype = _MallInfo
+    told = mallinfo2()
+    return told.uordblks + told.hblkhd
 
 
 def slope(hours: Sequence[float], values: Sequence[float]) -> Slope:
@@ -134,19 +158,22 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="a file for the samples, a JSON line each")
     asked = parser.parse_args()
     keep_large_blocks()
-    samples, began = [], time.monotonic()
+    began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="pointdistill-soak-") as folder:
-        for _ in turns(Path(folder)):
-            samples.append(sample(began))
-            if asked.out is not None:
-                with asked.out.open("a") as lines:
-                    print(json.dumps(asdict(samples[-1])), file=lines)
-            if samples[-1].hours * 60 >= asked.minutes and len(samples) >= 4 * BLOCKS:
+        # Not kept in memory, whose growth is what is asked.
+        kept = asked.out or Path(folder) / "samples.jsonl"
+        kept.unlink(missing_ok=True)
+        for turn, _ in enumerate(turns(Path(folder)), 1):
+            now = sample(began)
+            with kept.open("a") as lines:
+                print(json.dumps(asdict(now)), file=lines)
+            if now.hours * 60 >= asked.minutes and turn >= 4 * BLOCKS:
                 break
+        samples = [Sample(**json.loads(line)) for line in kept.read_text().splitlines()]
     found = slopes(samples)
     print(f"{len(samples)} turns in {samples[-1].hours * 60:.0f} minutes; an hour, with 95 % intervals:")
     for name, each in found.items():
-        unit = " MB" if name == "memory" else ""
+        unit = " MB" if name in ("memory", "allocated") else ""
         verdict = "flat" if each.is_flat else "GROWS" if each.an_hour > 0 else "falls"
         print(f"  {name}: {each.an_hour:+.3g}{unit} [{each.low:+.3g}, {each.high:+.3g}] of {each.mean:.4g}: {verdict}")
     sys.exit(any(each.low > 0 for each in found.values()))

@@ -19,6 +19,7 @@ from hub_stand_in import TOKEN, Repository, standing_in
 from pointdistill import Distiller, create_backbone, finetune, from_pretrained, push_to_hub
 from pointdistill.distilled import load_distilled
 from pointdistill.errors import CheckpointError, DataError, MissingPackage, PointdistillError
+from pointdistill.export.open import open_subject
 from pointdistill.hub import BACKBONE, HubError, hub_id, located
 from pointdistill.model_card import USE
 from pointdistill.models.checkpoints import load_backbone, save_backbone
@@ -276,6 +277,18 @@ def test_verbs_take_names_on_the_hub(hub, weights, tmp_path, capsys):
     assert run(*command, "--batch-size", 2) == 0
     assert json.loads((tmp_path / "here/tuned/model.json").read_text())["init"]["config"]["width"] == 24
     capsys.readouterr()
+
+
+def test_export_takes_models_and_backbones_on_the_hub(hub, weights):
+    push_to_hub(weights / "model", "me/model")
+    push_to_hub(weights / "backbone", "me/small")
+    model, backbone = (open_subject(name, None, 1) for name in ("me/model", "me/small"))
+    assert model.outputs[0].name == "logits" and backbone.outputs[0].name == "tokens"
+    assert same_weights(backbone.network.backbone, load_backbone(weights / "backbone"))
+    hub.repositories["me/other"] = Repository()
+    hub.repositories["me/other"].commit({"notes.txt": b"no weights"})
+    with pytest.raises(HubError, match=r"holds no backbone.safetensors .* not a fine-tuned model or a backbone"):
+        open_subject("me/other", None, 1)
 
 
 def test_without_the_package_it_is_named(hub, monkeypatch):

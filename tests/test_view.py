@@ -205,6 +205,10 @@ def test_a_runs_captions_and_features(store):
     save_examples(store.parent / "evaluation", [detection()])
     with pytest.raises(DataError, match="Leave --run out"):
         open_gallery(store.parent / "evaluation", student)
+    with pytest.raises(DataError, match="no use for --up"):
+        open_gallery(store, up="y")
+    with pytest.raises(DataError, match="no use for --teacher"):
+        open_gallery(store.parent / "evaluation", teacher="imagenet")
     with browsing(open_gallery(store, student)) as browser:
         assert browser.texts()["from the points"] == said
         height = browser.points()[1]

@@ -247,7 +247,7 @@ def named_recipe(name: str) -> tuple[DownstreamRecipe, UserCode | None]:
     if code is not None:
         return load_downstream_recipe(code), code
     if name not in RECIPES:
-        raise RecipeError(f"there is no recipe {name!r}. {choose(name, RECIPES)}; or FILE.py:NAME for one of your own")
+        raise RecipeError(f"there is no recipe {name!r} (FILE.py:NAME is one of your own). {choose(name, RECIPES)}")
     return RECIPES[name](), None
 
 

@@ -8,7 +8,7 @@ serve without a network. Only the files that are named here are fetched: safeten
 import importlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from types import ModuleType
@@ -51,12 +51,12 @@ def hub_id(source: str | Path) -> tuple[str, str | None] | None:
     return match[1], match[2]
 
 
-def located(source: str | Path, wanted: Wanted, revision: str | None = None) -> Path:
+def located(source: str | Path, *kinds: Wanted, revision: str | None = None) -> Path:
     """Where a source's files are: the path itself, or the folder into which they were fetched from the hub.
 
     Args:
         source: a file or folder, or OWNER/NAME[@REVISION] on the hub.
-        wanted: which files of a repository.
+        kinds: which files of a repository; of several the first whose first file the repository has.
         revision: a branch, tag or commit; default the source's own, or main.
 
     Raises:
@@ -69,17 +69,20 @@ def located(source: str | Path, wanted: Wanted, revision: str | None = None) -> 
             raise DataError(source, "is no OWNER/NAME on the hub, and has no revisions", "Leave revision out")
         return Path(source)
     repository, own = named
-    return _fetched(repository, revision or own, wanted)
+    return _fetched(repository, revision or own, kinds)
 
 
-def _fetched(repository: str, revision: str | None, wanted: Wanted) -> Path:
+def _fetched(repository: str, revision: str | None, kinds: Sequence[Wanted]) -> Path:
     hub = huggingface_hub(f"{repository} is no file or folder here; to fetch it from the model hub")
-    first = _file(hub, repository, wanted.files[0], revision, wanted.what)
-    assert first is not None
-    folder = first.parent
-    for name in (*wanted.files[1:], *wanted.optional):  # of the same commit, whatever is pushed meanwhile
-        _file(hub, repository, name, folder.name, wanted.what, name in wanted.optional)
-    return folder
+    what = " or ".join(kind.what for kind in kinds)
+    for kind in kinds:
+        first = _file(hub, repository, kind.files[0], revision, what, optional=kind is not kinds[-1])
+        if first is not None:
+            folder = first.parent
+            for name in (*kind.files[1:], *kind.optional):  # of the same commit, whatever is pushed meanwhile
+                _file(hub, repository, name, folder.name, kind.what, name in kind.optional)
+            return folder
+    raise AssertionError("the last kind's first file is there, or was an error")
 
 
 def _file(

@@ -381,7 +381,7 @@ def _warn_of_heldout(train: FrameStore, heldout: FrameStore | None) -> None:
 def _named(name: str) -> PretrainRecipe:
     recipes = pretraining_recipes()
     if name not in recipes:
-        raise RecipeError(f"there is no recipe {name!r}. {choose(name, recipes)}; or FILE.py:NAME for one of your own")
+        raise RecipeError(f"there is no recipe {name!r} (FILE.py:NAME is one of your own). {choose(name, recipes)}")
     return recipes[name]
 
 

@@ -67,9 +67,9 @@ def test_each_kind_makes_what_it_says(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
-        ("clippcap:w.pt@models", r"no teacher of that name\. Did you mean clipcap\?"),
-        ("oracle:w.pt", r"no teacher of that name\. Choose one of "),
-        ("nowhere", "no such folder"),
+        ("clippcap:w.pt@models", r"\(docs/teacher\.md\)\. Did you mean clipcap\?"),
+        ("oracle:w.pt", r"\(docs/teacher\.md\)\. Choose one of "),
+        ("nowhere", "neither a name nor a folder"),
         ("imagenet:x", "write imagenet$"),
         ("random:", "write random"),
         ("random:-1", "SEED a whole number"),

@@ -29,7 +29,7 @@ def create_backbone(
     >>> backbone(torch.rand(2, 500, 3)).tokens.shape
     torch.Size([2, 64, 96])
     """
-    found = None if pretrained is None else located(pretrained, BACKBONE, revision)
+    found = None if pretrained is None else located(pretrained, BACKBONE, revision=revision)
     return point_transformer.create_backbone(name, found, **overrides)
 
 
@@ -44,4 +44,4 @@ def from_pretrained(source: str | Path, revision: str | None = None) -> PointTra
         CheckpointError: no such file, or a damaged one.
         HubError: no such repository or revision, or the hub cannot be reached and the cache has it not.
     """
-    return load_backbone(located(source, BACKBONE, revision)).eval()
+    return load_backbone(located(source, BACKBONE, revision=revision)).eval()

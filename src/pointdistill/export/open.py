@@ -15,6 +15,7 @@ from pointdistill.export.networks import (
 )
 from pointdistill.export.subject import Port, Subject
 from pointdistill.files import read_json
+from pointdistill.hub import BACKBONE, MODEL, located
 from pointdistill.models import checkpoints
 from pointdistill.models.detr3d_encoder import SceneTransformer
 from pointdistill.models.dgcnn import DGCNN
@@ -36,15 +37,17 @@ def open_subject(model: str | Path, points: int | None, batch: int) -> Subject:
     """Read a model, with the shapes that its graph will have.
 
     Args:
-        model: the folder of a fine-tuning or of a pre-training, or backbone.safetensors.
+        model: the folder of a fine-tuning or of a pre-training, or backbone.safetensors; or OWNER/NAME[@REVISION] on
+            the model hub.
         points: points a cloud; None takes as many as the model was trained with.
         batch: clouds at a time.
 
     Raises:
         CheckpointError: no model there, or a damaged one.
+        HubError: no such repository, or the hub cannot be reached and the cache has it not.
         PointdistillError: fewer points than the model needs.
     """
-    path = Path(model)
+    path = located(model, MODEL, BACKBONE)
     if path.name in (WEIGHTS, CARD):
         path = path.parent
     if path.is_dir() and (path / CARD).is_file():

@@ -63,8 +63,8 @@ def teacher_factory(spec: str | None = None) -> Callable[[], Teacher]:
         return partial(load_user_teacher, str(Path(file).expanduser().absolute()), name)
     if kind not in KINDS:
         raise PointdistillError(
-            f"--teacher {spec}: no such folder, and no teacher of that name. {choose(kind, KINDS)}, or name a folder "
-            f"with teacher.json, or FILE.py:CLASS (docs/teacher.md)"
+            f"--teacher {spec}: neither a name nor a folder with teacher.json nor FILE.py:CLASS (docs/teacher.md). "
+            f"{choose(kind, KINDS)}"
         )
     may, must = ":" in KINDS[kind], ":" in KINDS[kind] and "[:" not in KINDS[kind]
     if not must <= bool(colon) <= may or (colon and not argument):

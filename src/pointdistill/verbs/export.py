@@ -19,8 +19,8 @@ def export(
     OUT.json beside it says how to use it; the file is run once and held against the package (docs/deployment.md).
 
     Args:
-        model: folder of a fine-tuning (logits, boxes), folder of a pre-training (tokens, centres, pooled), or
-            backbone.safetensors.
+        model: folder of a fine-tuning (logits, boxes), folder of a pre-training (tokens, centres, pooled),
+            backbone.safetensors, or OWNER/NAME[@REVISION] on the model hub.
         out: a file that ends in .onnx (for onnxruntime, extra onnx) or .pt2 (for PyTorch alone).
         format: onnx or torch; default by the ending.
         points: points a cloud, fixed in the graph; default as many as the model was trained with.

@@ -67,26 +67,37 @@ def open_gallery(
 
     Raises:
         DataError: nothing of that, or damaged.
+            Or a student, teacher or axis that says nothing of it.
         PointdistillError: a teacher that is not the targets'.
     """
     path = Path(path)
     if not path.exists():
         raise DataError(path, "no such file or folder", "Name a cloud, a store, or the folder of a run")
     if path.is_file():
+        _require_use(path, teacher=teacher is None or student is not None)
         return _files(path.name, [path], student, up)
     if manifest.is_there(path):
+        frames = kind_of(path) in ("frames", "shapes")
+        _require_use(path, run=frames or student is None, teacher=frames or teacher is None, up=up is None)
         return _store(path, student, teacher)
     if found := _with_examples(path):
-        _require_no(student, path)
+        _require_use(path, run=student is None, teacher=teacher is None, up=up is None)
         return _predictions(path, found)
     if files := cloud_files(path):
+        _require_use(path, teacher=teacher is None or student is not None)
         return _files(str(path), files, student, up)
     raise DataError(path, *_why_not(path))
 
 
-def _require_no(student: Student | None, path: Path) -> None:
-    if student is not None:
-        raise DataError(path, "is nothing that a run says something of", "Leave --run out: it is for files and frames")
+_USES = {"run": "for files and frames", "teacher": "for frames, and for what --run says", "up": "for cloud files"}
+"""Options, and what they are for."""
+
+
+def _require_use(path: Path, **useful: bool) -> None:
+    """Refuse an option that says nothing of what is to be shown."""
+    for option, fits in useful.items():
+        if not fits:
+            raise DataError(path, f"has no use for --{option}", f"Leave --{option} out: it is {_USES[option]}")
 
 
 def _with_examples(path: Path) -> list[Path]:
@@ -147,7 +158,6 @@ def _store(path: Path, student: Student | None, teacher: str | None) -> Gallery:
     kind = kind_of(path)
     if kind in ("frames", "shapes"):
         return _frames(*open_frames(path, teacher), student)
-    _require_no(student, path)
     if kind == "scenes":
         return _scenes(SceneStore.open(path))
     if kind in ("objects", "parts"):
