@@ -36,10 +36,7 @@ class Sample:
 
     Attributes:
         hours: since the beginning.
-        memory: MB that it owns (RssAnon: without pages of files).
-        allocated: MB of it that are in use, by malloc's own count (arrays and tensors; mallinfo2(3)): the rest it keeps
-            for the next ones, in pieces, and where these do not fit it takes more.
-        objects: Python's, by the count of its allocator's blocks.
+        memory: MB that it owns (RssAnon: without pages of files), once what it has freed went back to the system.
         handles: open files, sockets and pipes.
         threads: of it.
         children: processes that it started.
@@ -47,8 +44,6 @@ class Sample:
 
     hours: float
     memory: float
-    allocated: float
-    objects: int
     handles: int
     threads: int
     children: int
@@ -105,31 +100,16 @@ def sample(began: float) -> Sample:
         began: when the soak did, by time.monotonic().
     """
     gc.collect()
+    # The allocator keeps what is freed (`keep_large_blocks`), in pieces that come to lie in more and more places, by
+    # steps of megabytes: how much of that is resident says nothing of what is held.
+    ctypes.CDLL(None).malloc_trim(0)
     owned = told_by_kernel("/proc/self/status", "RssAnon")
     assert owned is not None
     status = Path("/proc/self/status").read_text()
     threads = int(status.split("Threads:")[1].split()[0])
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
     hours = (time.monotonic() - began) / 3600
-    handles = len(os.listdir("/proc/self/fd"))
-    return Sample(hours, owned / 1e6, _allocated() / 1e6, sys.getallocatedblocks(), handles, threads, len(children))
-
-
-class _MallInfo(ctypes.Structure):
-    """glibc's struct mallinfo2."""
-
-    _fields_ = [
-        *((name, ctypes.c_size_t) for name in ("arena", "ordblks", "smblks", "hblks", "hblkhd")),
-        *((name, ctypes.c_size_t) for name in ("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")),
-    ]
-
-
-def _allocated() -> int:
-    """Bytes that malloc has handed out and not taken back, in blocks of its own and straight from the system."""
-    mallinfo2 = ctypes.CDLL(None).mallinfo2
-    mallinfo2.restype = _MallInfo
-    told = mallinfo2()
-    return told.uordblks + told.hblkhd
+    return Sample(hours, owned / 1e6, len(os.listdir("/proc/self/fd")), threads, len(children))
 
 
 def slope(hours: Sequence[float], values: Sequence[float]) -> Slope:
@@ -173,7 +153,7 @@ def main() -> None:
     found = slopes(samples)
     print(f"{len(samples)} turns in {samples[-1].hours * 60:.0f} minutes; an hour, with 95 % intervals:")
     for name, each in found.items():
-        unit = " MB" if name in ("memory", "allocated") else ""
+        unit = " MB" if name == "memory" else ""
         verdict = "flat" if each.is_flat else "GROWS" if each.an_hour > 0 else "falls"
         print(f"  {name}: {each.an_hour:+.3g}{unit} [{each.low:+.3g}, {each.high:+.3g}] of {each.mean:.4g}: {verdict}")
     sys.exit(any(each.low > 0 for each in found.values()))

@@ -18,9 +18,7 @@ def test_growth_is_told_from_noise():
 
 
 def test_the_warm_up_is_left_out():
-    samples = [
-        soak.Sample(hour, 100 + max(0.0, 10 - 50 * hour), 50, 1000, 5, 2, 0) for hour in np.linspace(0.01, 1, 100)
-    ]
+    samples = [soak.Sample(hour, 100 + max(0.0, 10 - 50 * hour), 5, 2, 0) for hour in np.linspace(0.01, 1, 100)]
     assert all(each.is_flat for each in soak.slopes(samples).values())
 
 

@@ -15,7 +15,7 @@ import report_synthetic
 from browser import charts, chromium, drawn, opened, root
 from pointdistill.compare import blocks_of, comparison_page, find_runs, is_quickstart, write_comparison
 from pointdistill.compare.figures import independent
-from pointdistill.compare.tables import label_curves, markdown
+from pointdistill.compare.tables import label_curves, markdown, paper_section
 from pointdistill.errors import DataError
 from pointdistill.report.analyses import Analyses
 from pointdistill.report.analyses.schema import Caption, write_analyses
@@ -185,3 +185,19 @@ def test_predictions_of_several_runs_in_a_browser(runs):
         halves = np.array_split(drawn(page, "scenes")[..., 3] > 0, 2, axis=1)
         assert all(half.mean() > 0.01 for half in halves)
         assert "IoU, other" in page.inner_text("#classes thead")
+
+
+def test_the_papers_tables_stand_in_its_order_without_empty_columns():
+    row = {
+        "label": "Ours",
+        "data": "",
+        "published": {"accuracy": 92.0, "best": None},
+        "figures": {"accuracy": [84.0, 86.0]},
+    }
+    ten, two = (
+        {"table": name, "title": "Points", "columns": ["accuracy", "best"], "scale": "small", "rows": [row]}
+        for name in ("table10", "table2")
+    )
+    made = paper_section([(Path("table10.json"), ten), (Path("table2.json"), two)])
+    assert made.index("Table 2: Points (small scale)") < made.index("Table 10: Points (small scale)")
+    assert "85.0 ± 1.4" in made and "best" not in made

@@ -277,6 +277,7 @@ def _lacking(found: Found) -> Html | None:
                 for at, (what, of) in enumerate(body)
             ],
         ),
+        class_="captions-table",
     )
     return join([tag("p", words.LACKING, class_="prose"), scrolling(made, "What is lacking")])
 

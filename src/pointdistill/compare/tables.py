@@ -1,6 +1,7 @@
 """The comparison's tables and the charts beside them."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -165,17 +166,30 @@ def _number(labels: Any) -> float | None:
 def paper_section(found: Sequence[tuple[Path, Mapping[str, Any]]]) -> Html | None:
     """The tables that `reproduce` wrote: what the paper prints beside what was measured."""
     parts = []
-    for path, content in found:
-        columns = [str(name) for name in content["columns"]]
-        head = ["row", "data", *(f"{in_words(name)}, {whose}" for name in columns for whose in ("paper", "here"))]
-        rows = [
-            [str(row.get("label", "")), str(row.get("data", ""))]
-            + [text for name in columns for text in (_printed(row, name), figure_text(_measured(row, name)))]
-            for row in content["rows"]
+    for path, content in sorted(found, key=_place):
+        rows = content["rows"]
+        columns = [
+            (f"{in_words(str(name))}, {whose}", [figure(row, str(name)) for row in rows])
+            for name in content["columns"]
+            for whose, figure in (("paper", _printed), ("here", _measured))
         ]
-        heading = f"{content.get('title', path.stem)} ({content.get('scale', '?')} scale)"
-        parts.append(join([tag("h3", heading), scrolling(table(head, rows, range(2, len(head))), heading)]))
+        columns = [(head, cells) for head, cells in columns if any(cells)]
+        head = ["row", "data", *(head for head, _ in columns)]
+        body = [
+            [str(row.get("label", "")), str(row.get("data", "")), *(cells[at] for _, cells in columns)]
+            for at, row in enumerate(rows)
+        ]
+        name = re.sub(r"^table(?=\d)", "Table ", str(content["table"]))
+        heading = f"{name}: {content.get('title', path.stem)} ({content.get('scale', '?')} scale)"
+        parts.append(join([tag("h3", heading), scrolling(table(head, body, range(2, len(head))), heading)]))
     return join([tag("p", words.PAPER, class_="prose"), *parts]) if parts else None
+
+
+def _place(found: tuple[Path, Mapping[str, Any]]) -> tuple[int, str]:
+    """The paper's order; what it has not comes last."""
+    name = str(found[1]["table"])
+    digits = re.search(r"\d+", name)
+    return int(digits[0]) if digits else 99, name
 
 
 def _printed(row: Mapping[str, Any], name: str) -> str:
@@ -183,8 +197,8 @@ def _printed(row: Mapping[str, Any], name: str) -> str:
     return "" if value is None else f"{value:.1f}"
 
 
-def _measured(row: Mapping[str, Any], name: str) -> list[float] | None:
-    return (row.get("figures") or {}).get(name)
+def _measured(row: Mapping[str, Any], name: str) -> str:
+    return figure_text((row.get("figures") or {}).get(name))
 
 
 def markdown(blocks: Sequence[Block]) -> str:
