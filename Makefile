@@ -55,7 +55,7 @@ MINUTES ?= 45
 torture: install-dev
 	cd tests && ../$(BIN)/python -m fuzzing.harness --inputs $(INPUTS) --seed $(SEED)
 	cd tests && ../$(BIN)/python killed.py --kills $(KILLS) --seed $(SEED)
-	cd tests && OMP_NUM_THREADS=1 ../$(BIN)/python soak.py --minutes $(MINUTES)
+	cd tests && OMP_NUM_THREADS=1 THP_MEM_ALLOC_ENABLE=0 ../$(BIN)/python soak.py --minutes $(MINUTES)
 
 # What is published, with bytes that depend on the sources alone: backend/reproducible.py. In dist/.
 dist: install-dev

@@ -1,6 +1,6 @@
 """Pre-train, fine-tune and evaluate on the embedded world again and again in one process: does anything grow?
 
-python soak.py --minutes 45 [--out samples.jsonl]
+OMP_NUM_THREADS=1 THP_MEM_ALLOC_ENABLE=0 python soak.py --minutes 45 [--out samples.jsonl]
 """
 
 import argparse

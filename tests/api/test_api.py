@@ -107,7 +107,9 @@ def test_a_type_checker_knows_the_public_names(tmp_path):
     import json
 
     (tmp_path / "use.py").write_text(TYPED)
-    done = subprocess.run(["pyright", "--outputjson", tmp_path / "use.py"], capture_output=True, text=True)
+    done = subprocess.run(
+        [Path(sys.executable).parent / "pyright", "--outputjson", tmp_path / "use.py"], capture_output=True, text=True
+    )
     found = json.loads(done.stdout)["generalDiagnostics"]
     revealed = [one["message"].rpartition(' is "')[2].rstrip('"') for one in found if one["severity"] == "information"]
     assert revealed == REVEALED
