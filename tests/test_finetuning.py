@@ -68,7 +68,9 @@ def test_from_scratch_on_training_and_validation_data(stores, tmp_path):
 
 def test_what_does_not_fit_is_one_line(stores, pretrained, tmp_path, capsys):
     start = ("finetune", "classification-small", "--out", tmp_path / "run", "--data")
-    assert "no recipe 'chess'. Choose one of " in error_of(capsys, "finetune", "chess", "--data", stores / "objects")
+    assert "no recipe 'chess' (FILE.py:NAME is one of your own). Choose one of " in error_of(
+        capsys, "finetune", "chess", "--data", stores / "objects"
+    )
     assert "is a store of parts, the recipe classification-small" in error_of(capsys, *start, stores / "parts")
     line = error_of(capsys, *start, stores / "raw-objects")
     assert f"Prepare it first: pointdistill prepare {stores / 'raw-objects'} STORE --labels" in line
