@@ -31,7 +31,8 @@ def _faults(kept: bool, **settings: str) -> int:
 @pytest.mark.skipif(sys.platform != "linux" or "glibc" not in os.confstr("CS_GNU_LIBC_VERSION"), reason="not glibc")
 def test_arrays_are_not_mapped_anew_each_time():
     assert _faults(kept=False) > 20_000
-    assert _faults(kept=True) < 10_000  # hundreds, and what a kernel short of memory moves by itself
+    # A kernel short of memory moves pages by itself now and then, which makes thousands: not every time.
+    assert any(_faults(kept=True) < 1_000 for _ in range(5))
 
 
 @pytest.mark.skipif(sys.platform != "linux" or "glibc" not in os.confstr("CS_GNU_LIBC_VERSION"), reason="not glibc")

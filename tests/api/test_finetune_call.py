@@ -55,7 +55,7 @@ def test_from_scratch(named):
 
 
 def test_what_does_not_fit_is_one_line(named):
-    with pytest.raises(RecipeError, match=r"no recipe 'chess' .*\. Choose one of"):
+    with pytest.raises(RecipeError, match=r"no recipe 'chess' \(FILE\.py:NAME is one of your own\)\. Choose one of"):
         finetune("chess", None, named / "objects")
     with pytest.raises(RecipeError, match="is a store of objects"):
         finetune("detection-small", None, named / "objects")

@@ -67,8 +67,8 @@ def test_each_kind_makes_what_it_says(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
-        ("clippcap:w.pt@models", r"\(docs/teacher\.md\)\. Did you mean clipcap\?"),
-        ("oracle:w.pt", r"\(docs/teacher\.md\)\. Choose one of "),
+        ("clippcap:w.pt@models", r"neither a name nor a folder .*\(docs/teacher\.md\)\. Did you mean clipcap\?"),
+        ("oracle:w.pt", r"neither a name nor a folder .*\(docs/teacher\.md\)\. Choose one of "),
         ("nowhere", "neither a name nor a folder"),
         ("imagenet:x", "write imagenet$"),
         ("random:", "write random"),

@@ -266,18 +266,17 @@ def _lacking(found: Found) -> Html | None:
     rows = lacking(found)
     if not rows:
         return None
-    body = [[what, of] for what, of, _ in rows]
     made = tag(
         "table",
         tag("thead", tag("tr", [tag("th", text, scope="col") for text in ("what", "of", "the command that adds it")])),
         tag(
             "tbody",
             [
-                tag("tr", tag("th", what, scope="row"), tag("td", of), tag("td", tag("code", rows[at][2])))
-                for at, (what, of) in enumerate(body)
+                tag("tr", tag("th", what, scope="row"), tag("td", of), tag("td", tag("code", command)))
+                for what, of, command in rows
             ],
         ),
-        class_="captions-table",
+        class_="wrapping",
     )
     return join([tag("p", words.LACKING, class_="prose"), scrolling(made, "What is lacking")])
 

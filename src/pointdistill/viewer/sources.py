@@ -73,31 +73,35 @@ def open_gallery(
     path = Path(path)
     if not path.exists():
         raise DataError(path, "no such file or folder", "Name a cloud, a store, or the folder of a run")
+    given = {option for option, value in (("run", student), ("teacher", teacher), ("up", up)) if value is not None}
+    of_files = given if student is not None else given - {"teacher"}
     if path.is_file():
-        _require_use(path, teacher=teacher is None or student is not None)
+        _require_use(path, given, of_files)
         return _files(path.name, [path], student, up)
     if manifest.is_there(path):
-        frames = kind_of(path) in ("frames", "shapes")
-        _require_use(path, run=frames or student is None, teacher=frames or teacher is None, up=up is None)
-        return _store(path, student, teacher)
+        kind = kind_of(path)
+        _require_use(path, given, {"run", "teacher"} if kind in _FRAMES else set())
+        return _store(path, kind, student, teacher)
     if found := _with_examples(path):
-        _require_use(path, run=student is None, teacher=teacher is None, up=up is None)
+        _require_use(path, given, set())
         return _predictions(path, found)
     if files := cloud_files(path):
-        _require_use(path, teacher=teacher is None or student is not None)
+        _require_use(path, given, of_files)
         return _files(str(path), files, student, up)
     raise DataError(path, *_why_not(path))
 
 
 _USES = {"run": "for files and frames", "teacher": "for frames, and for what --run says", "up": "for cloud files"}
 """Options, and what they are for."""
+_FRAMES = ("frames", "shapes")
+"""Kinds of stores whose rows a run and a teacher say something of."""
 
 
-def _require_use(path: Path, **useful: bool) -> None:
+def _require_use(path: Path, given: set[str], useful: set[str]) -> None:
     """Refuse an option that says nothing of what is to be shown."""
-    for option, fits in useful.items():
-        if not fits:
-            raise DataError(path, f"has no use for --{option}", f"Leave --{option} out: it is {_USES[option]}")
+    for option, use in _USES.items():
+        if option in given - useful:
+            raise DataError(path, f"has no use for --{option}", f"Leave --{option} out: it is {use}")
 
 
 def _with_examples(path: Path) -> list[Path]:
@@ -154,9 +158,8 @@ def _own_colours(path: Path) -> UInt8[np.ndarray, "points 3"] | None:
     return found if found.dtype == np.uint8 else None
 
 
-def _store(path: Path, student: Student | None, teacher: str | None) -> Gallery:
-    kind = kind_of(path)
-    if kind in ("frames", "shapes"):
+def _store(path: Path, kind: str, student: Student | None, teacher: str | None) -> Gallery:
+    if kind in _FRAMES:
         return _frames(*open_frames(path, teacher), student)
     if kind == "scenes":
         return _scenes(SceneStore.open(path))

@@ -112,7 +112,7 @@ def captions_section(found: list[Caption]) -> Html | None:
         return None
     rows = [[one.frame, one.teacher, one.student] for one in found]
     head = ["frame", "from the picture", "from the points alone"]
-    shown = scrolling(table(head, rows, class_="captions-table"), "Captions")
+    shown = scrolling(table(head, rows, class_="wrapping"), "Captions")
     return join([tag("p", words.CAPTIONS, class_="prose"), shown])
 
 
